@@ -1,0 +1,153 @@
+//! Ids of accounts and locations, and product names: short keys compared byte by byte.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+/// A value that does not have the shape that its field asks for. The message speaks of the value
+/// and of what is accepted; whoever reports it adds the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Invalid {
+    message: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+}
+
+/// A value for an error message: escaped, in backticks, and cut when it is long.
+pub(crate) fn quote(value: &str) -> String {
+    const LONGEST: usize = 80;
+    let escaped: String = value
+        .chars()
+        .take(LONGEST)
+        .flat_map(char::escape_debug)
+        .collect();
+    let cut = if value.chars().nth(LONGEST).is_some() {
+        "…"
+    } else {
+        ""
+    };
+    format!("`{escaped}{cut}`")
+}
+
+const MAX_LENGTH: usize = 64;
+
+fn check(value: &str) -> Result<(), Invalid> {
+    let accepted =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
+    if (1..=MAX_LENGTH).contains(&value.len()) && value.bytes().all(accepted) {
+        return Ok(());
+    }
+    if value.is_empty() {
+        return Err(Invalid::new(
+            "is empty; 1 to 64 characters of A-Z a-z 0-9 . _ : - are accepted",
+        ));
+    }
+    Err(Invalid::new(format!(
+        "{} is not an id: 1 to 64 characters of A-Z a-z 0-9 . _ : - are accepted",
+        quote(value)
+    )))
+}
+
+macro_rules! key {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The key as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Invalid;
+
+            fn try_from(value: String) -> Result<Self, Invalid> {
+                check(&value)?;
+                Ok(Self(value.into_boxed_str()))
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = Invalid;
+
+            fn try_from(value: &str) -> Result<Self, Invalid> {
+                check(value)?;
+                Ok(Self(value.into()))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(key: $name) -> Self {
+                key.0.into_string()
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+key! {
+    /// The id of an account; a partner is an account, so this is the id of a partner too.
+    AccountId
+}
+key! {
+    /// The id of a location.
+    LocationId
+}
+key! {
+    /// What an offer is for: `PORT_10G`, `CROSS_CONNECT`. Unique within its location.
+    Product
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes() {
+        for good in ["a", "A-1", "svc:eu.1_x", &"x".repeat(64)] {
+            assert!(AccountId::try_from(good).is_ok(), "{good}");
+        }
+        for bad in ["", " a", "a b", "a/b", "é", "a\0", &"x".repeat(65)] {
+            assert!(AccountId::try_from(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn ids_that_differ_in_case_differ() {
+        assert_ne!(
+            AccountId::try_from("acme").unwrap(),
+            AccountId::try_from("Acme").unwrap()
+        );
+    }
+
+    #[test]
+    fn a_message_escapes_and_cuts_what_it_quotes() {
+        let message = AccountId::try_from("a\nb").unwrap_err().to_string();
+        assert!(message.starts_with("`a\\nb` is not an id"), "{message}");
+        let message = AccountId::try_from("é".repeat(500))
+            .unwrap_err()
+            .to_string();
+        assert!(message.chars().count() < 200, "{message}");
+    }
+}
