@@ -1,0 +1,61 @@
+# Everything that is done with this project often. `make` alone lists it.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help run test tools fmt fmt-check clippy lint doc proto-lint deny audit ci clean
+
+PREPARE := tools/prepare.sh
+
+help: ## List the targets (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# `run` and `test` share the dev profile and with it one target directory: what one has compiled the other need not
+# compile again. For figures of speed build with --release.
+#
+# The service warns of PORTCULLIS_ variables that it does not know, and these two are the tools' alone.
+run: ## Serve the demo data (ARGS="--listen 127.0.0.1:50052" passes flags)
+	@unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN; \
+	exec cargo run --locked -- serve $(ARGS)
+
+# The default members of the workspace: benches/ compiles its peers, and `clippy` sees to it that it does compile.
+test: tools ## Run all tests, with Postgres and grpcurl made ready first (ARGS="--test grpc" chooses)
+	@variables=$$($(PREPARE) env) && eval "$$variables" && \
+	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
+	cargo test --locked $(ARGS)
+
+tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl
+	@$(PREPARE) postgres grpcurl
+
+fmt: ## Format the code
+	cargo fmt --all
+
+fmt-check:
+	cargo fmt --all -- --check
+
+clippy:
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+lint: fmt-check clippy ## Check the format, and run Clippy with warnings as errors
+
+# With private items, because nobody but this project's developers reads the documentation of a service's code.
+doc: ## Build the code's documentation, with warnings as errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+proto-lint: ## Check the API's files with buf
+	@$(PREPARE) buf
+	@buf=$$($(PREPARE) path buf) && "$$buf" lint
+
+# Without the graphs, which are pages long: `cargo tree --invert CRATE` shows who depends on a crate.
+deny: ## Check the licences, the bans and the sources of all dependencies
+	@$(PREPARE) cargo-deny
+	@deny=$$($(PREPARE) path cargo-deny) && "$$deny" --locked check --hide-inclusion-graph licenses bans sources
+
+audit: ## Check the dependencies for known vulnerabilities (fetches the advisory database)
+	@$(PREPARE) cargo-deny
+	@deny=$$($(PREPARE) path cargo-deny) && "$$deny" --locked check advisories
+
+ci: ## Everything that is checked before a change lands
+	@.ci/run
+
+clean: ## Remove what was built (not the tools, which other clones use)
+	cargo clean

@@ -1,0 +1,311 @@
+#!/usr/bin/env bash
+# Makes ready the programs that the checks use, and says in a line each what it did.
+# What is there already is left as it is, so that running this again costs nothing.
+set -euo pipefail
+
+readonly GRPCURL_VERSION=1.9.4 GRPCURL_NEEDS_GO=1.25.0
+readonly BUF_VERSION=1.75.0 BUF_NEEDS_GO=1.26.7
+readonly CARGO_DENY_VERSION=0.20.2
+readonly POSTGRES_NEEDED=14
+
+usage() {
+    cat <<'EOF'
+usage: tools/prepare.sh [postgres] [grpcurl] [buf] [cargo-deny]
+       tools/prepare.sh env
+       tools/prepare.sh path grpcurl|buf|cargo-deny
+
+Without arguments, makes ready what the tests need: postgres and grpcurl.
+`env` prints, for a shell to evaluate, the variables by which the tests find them:
+PORTCULLIS_TEST_PG_BIN, the folder with initdb, pg_ctl and postgres, and
+PORTCULLIS_TEST_GRPCURL. `path` prints where a tool is kept.
+
+environment:
+  PORTCULLIS_TOOLS   where grpcurl, buf and cargo-deny are kept, each with its version
+                     in the folder's name, for every clone of this project
+                     (default: ${XDG_CACHE_HOME:-$HOME/.cache}/portcullis/tools)
+  PORTCULLIS_PG_BIN  the folder with initdb, pg_ctl and postgres, where it is neither on
+                     the PATH nor at /usr/lib/postgresql/*/bin
+EOF
+}
+
+say() { printf '%s: %s\n' "$1" "$2"; }
+
+# fail TOOL LINE...
+fail() {
+    local tool=$1
+    shift
+    printf '%s: %s\n' "$tool" "$1" >&2
+    shift
+    if [ $# -gt 0 ]; then printf '    %s\n' "$@" >&2; fi
+    exit 1
+}
+
+# at_least HAVE WANT compares version numbers.
+at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
+
+# One trap undoes whatever a step has left half done when the script ends, on whatever way.
+undo=()
+cleanup() {
+    local path
+    for path in ${undo[@]+"${undo[@]}"}; do rm -rf -- "$path"; done
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# quietly TOOL COMMAND... keeps a build's output for the case that it fails.
+quietly() {
+    local tool=$1 log
+    shift
+    log=$(mktemp)
+    undo+=("$log")
+    if ! "$@" >"$log" 2>&1 </dev/null; then
+        printf '%s: this failed: %s\n' "$tool" "$*" >&2
+        tail -n 40 "$log" >&2
+        return 1
+    fi
+}
+
+tools_folder() {
+    local folder=${PORTCULLIS_TOOLS:-}
+    if [ -z "$folder" ]; then
+        local cache=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+        [ -n "$cache" ] || fail tools "neither HOME nor XDG_CACHE_HOME is set" \
+            "set PORTCULLIS_TOOLS to a folder where programs may be kept"
+        folder=$cache/portcullis/tools
+    fi
+    case $folder in
+        /*) printf '%s\n' "$folder" ;;
+        *) printf '%s\n' "$PWD/$folder" ;;
+    esac
+}
+
+# tool_path NAME
+tool_path() {
+    local version
+    case $1 in
+        grpcurl) version=$GRPCURL_VERSION ;;
+        buf) version=$BUF_VERSION ;;
+        cargo-deny) version=$CARGO_DENY_VERSION ;;
+        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, buf or cargo-deny" ;;
+    esac
+    printf '%s\n' "$tools/$1-$version/$1"
+}
+
+# A tool is built in a folder of its own on the same file system and then renamed: whoever finds it finds all of it,
+# even if two clones make it at once or one of them is interrupted.
+staging=
+make_staging() {
+    if ! mkdir -p -- "$tools" 2>/dev/null || ! staging=$(mktemp -d -- "$tools/.staging.XXXXXX" 2>/dev/null); then
+        fail "$1" "cannot write to the folder where tools are kept, $tools" \
+            "set PORTCULLIS_TOOLS to a folder that can be written"
+    fi
+    undo+=("$staging")
+    # What a build left that was killed. A day is longer than any build takes.
+    find "$tools" -maxdepth 1 -name '.staging.*' -mtime +0 -exec rm -rf -- {} +
+}
+
+# keep NAME FILE moves a finished program to its place.
+keep() {
+    local place
+    place=$(tool_path "$1")
+    { mkdir -p -- "${place%/*}" && mv -f -- "$2" "$place"; } || fail "$1" "it is built, but cannot be put at $place"
+}
+
+# GOTOOLCHAIN=local: a tool is no reason to download another toolchain behind the back of whoever runs the tests.
+go_version() {
+    local version
+    command -v go >/dev/null && version=$(GOTOOLCHAIN=local go env GOVERSION 2>/dev/null) || return 1
+    version=${version##*go}
+    printf '%s\n' "${version%%[!0-9.]*}"
+}
+
+# need_go TOOL VERSION GO_VERSION [OTHER_WAY...]
+need_go() {
+    local found
+    found=$(go_version) || found=
+    if [ -z "$found" ] || ! at_least "$found" "$3"; then
+        fail "$1" "Go $3 or newer is needed to build it, and $([ -z "$found" ] && echo "no go command" || echo "only Go $found") is on the PATH" \
+            "install Go $3 or newer (where the distribution's package is older, from the Go project's own archive)" \
+            "or put version $2 of $1 at $(tool_path "$1")" "${@:4}"
+    fi
+}
+
+# go_install PACKAGE@VERSION LDFLAGS
+go_install() {
+    # Without cgo no C compiler is needed, and there is less to build.
+    env GOTOOLCHAIN=local GOBIN="$staging" CGO_ENABLED=0 go install -trimpath -ldflags "-s -w $2" "$1"
+}
+
+# has_postgres FOLDER
+has_postgres() {
+    local version
+    [ -x "$1/initdb" ] && [ -x "$1/pg_ctl" ] && [ -x "$1/postgres" ] || return 1
+    version=$("$1/postgres" --version 2>/dev/null) || return 1
+    version=${version##*PostgreSQL) }
+    at_least "${version%%[!0-9.]*}" "$POSTGRES_NEEDED"
+}
+
+# Prints the folder of the server's programs: the one that is named, or the PATH's, or the newest of Debian's.
+find_postgres() {
+    if [ -n "${PORTCULLIS_PG_BIN:-}" ]; then
+        has_postgres "$PORTCULLIS_PG_BIN" || fail postgres \
+            "PORTCULLIS_PG_BIN is \`$PORTCULLIS_PG_BIN\`, which has no initdb, pg_ctl and postgres of version $POSTGRES_NEEDED or newer"
+        (cd -- "$PORTCULLIS_PG_BIN" && pwd)
+        return
+    fi
+    local found folder
+    if found=$(command -v initdb); then
+        # Links are followed, for the folder must have the other programs too.
+        folder=$(dirname -- "$(readlink -f -- "$found")")
+        if has_postgres "$folder"; then
+            printf '%s\n' "$folder"
+            return
+        fi
+    fi
+    while IFS= read -r folder; do
+        if has_postgres "$folder"; then
+            printf '%s\n' "$folder"
+            return
+        fi
+    done < <(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV)
+    return 1
+}
+
+install_postgres() {
+    local settings=/etc/postgresql-common/createcluster.d
+    say postgres "not found: installing Debian's package"
+    # The package would otherwise make a cluster and start it. The tests make their own, and a machine that had no
+    # database server running should have none afterwards. The setting is for this installation alone.
+    [ -d "$settings" ] || undo+=("$settings")
+    undo+=("$settings/portcullis.conf")
+    mkdir -p -- "$settings"
+    printf 'create_main_cluster = false\n' >"$settings/portcullis.conf"
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120)
+    quietly postgres "${apt[@]}" update || fail postgres "the lists of Debian's packages could not be read"
+    quietly postgres "${apt[@]}" install -y --no-install-recommends postgresql ||
+        fail postgres "Debian's package \`postgresql\` could not be installed"
+}
+
+prepare_postgres() {
+    local folder
+    if ! folder=$(find_postgres); then
+        # A wrong PORTCULLIS_PG_BIN has been complained about; installing something else would hide it.
+        [ -z "${PORTCULLIS_PG_BIN:-}" ] || exit 1
+        local missing="initdb, pg_ctl and postgres, version $POSTGRES_NEEDED or newer, are neither on the PATH nor at /usr/lib/postgresql/*/bin"
+        local elsewhere="or, if they are elsewhere, set PORTCULLIS_PG_BIN to their folder"
+        if ! command -v apt-get >/dev/null; then
+            fail postgres "$missing" "install the PostgreSQL server with this system's package manager" "$elsewhere"
+        elif [ "$(id -u)" -ne 0 ]; then
+            fail postgres "$missing" \
+                "as root: apt-get update && apt-get install --no-install-recommends postgresql" "$elsewhere"
+        fi
+        install_postgres
+        folder=$(find_postgres) || fail postgres "Debian's package \`postgresql\` is older than version $POSTGRES_NEEDED here" \
+            "install PostgreSQL $POSTGRES_NEEDED or newer, and set PORTCULLIS_PG_BIN to its folder with initdb"
+    fi
+    say postgres "$("$folder/postgres" --version | sed 's/^postgres (PostgreSQL) //'), at $folder"
+}
+
+prepare_grpcurl() {
+    local place
+    place=$(tool_path grpcurl)
+    if [ ! -x "$place" ]; then
+        need_go grpcurl "$GRPCURL_VERSION" "$GRPCURL_NEEDS_GO"
+        make_staging grpcurl
+        say grpcurl "building $GRPCURL_VERSION with Go: a few minutes, once"
+        quietly grpcurl go_install "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$GRPCURL_VERSION" \
+            "-X main.version=v$GRPCURL_VERSION" || fail grpcurl "it could not be built"
+        keep grpcurl "$staging/grpcurl"
+    fi
+    say grpcurl "$GRPCURL_VERSION, at $place"
+}
+
+# buf's package for npm carries the program itself, and takes seconds where Go takes several minutes. Scripts are not
+# run: all that buf's own does is to look for that program.
+npm_buf() {
+    quietly buf npm install --prefix "$staging/npm" --ignore-scripts --include=optional --no-save --no-audit --no-fund \
+        "@bufbuild/buf@$BUF_VERSION" || return 1
+    local program
+    for program in "$staging"/npm/node_modules/@bufbuild/buf-*/bin/buf; do
+        if [ -x "$program" ] && "$program" --version >/dev/null 2>&1; then
+            keep buf "$program"
+            return 0
+        fi
+    done
+    return 1
+}
+
+prepare_buf() {
+    local place
+    place=$(tool_path buf)
+    if [ ! -x "$place" ]; then
+        make_staging buf
+        if command -v npm >/dev/null && say buf "installing $BUF_VERSION with npm" && npm_buf; then
+            :
+        else
+            need_go buf "$BUF_VERSION" "$BUF_NEEDS_GO" "or install npm, which has buf ready-made"
+            say buf "building $BUF_VERSION with Go: several minutes, once"
+            quietly buf go_install "github.com/bufbuild/buf/cmd/buf@v$BUF_VERSION" "" || fail buf "it could not be built"
+            keep buf "$staging/buf"
+        fi
+    fi
+    say buf "$BUF_VERSION, at $place"
+}
+
+prepare_cargo_deny() {
+    local place
+    place=$(tool_path cargo-deny)
+    if [ ! -x "$place" ]; then
+        command -v cargo >/dev/null || fail cargo-deny "there is no cargo command on the PATH: install Rust"
+        make_staging cargo-deny
+        say cargo-deny "building $CARGO_DENY_VERSION: a few minutes, once"
+        # Its release profile optimises across all of its crates, which more than doubles the time of the build to save
+        # two seconds of a check.
+        quietly cargo-deny env CARGO_TARGET_DIR="$staging/target" \
+            CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=64 \
+            cargo install --locked --root "$staging/root" "cargo-deny@$CARGO_DENY_VERSION" ||
+            fail cargo-deny "it could not be built"
+        keep cargo-deny "$staging/root/bin/cargo-deny"
+    fi
+    say cargo-deny "$CARGO_DENY_VERSION, at $place"
+}
+
+print_env() {
+    local folder grpcurl
+    folder=$(find_postgres) || fail postgres "not found: \`tools/prepare.sh postgres\` says what to do"
+    grpcurl=$(tool_path grpcurl)
+    [ -x "$grpcurl" ] || fail grpcurl "not there yet: run \`tools/prepare.sh grpcurl\` first"
+    printf 'export PORTCULLIS_TEST_PG_BIN=%q\n' "$folder"
+    printf 'export PORTCULLIS_TEST_GRPCURL=%q\n' "$grpcurl"
+}
+
+[ $# -gt 0 ] || set -- postgres grpcurl
+case $1 in -h | --help) usage; exit ;; esac
+
+tools=$(tools_folder)
+readonly tools
+
+case $1 in
+    env)
+        [ $# -eq 1 ] || { usage >&2; exit 2; }
+        print_env
+        exit
+        ;;
+    path)
+        [ $# -eq 2 ] || { usage >&2; exit 2; }
+        tool_path "$2"
+        exit
+        ;;
+esac
+
+# Looked at as a whole first: a misspelt name should not show after minutes of building.
+for tool in "$@"; do
+    case $tool in
+        postgres | grpcurl | buf | cargo-deny) ;;
+        *) printf 'tools/prepare.sh: unknown tool: %s\n\n' "$tool" >&2; usage >&2; exit 2 ;;
+    esac
+done
+
+for tool in "$@"; do "prepare_${tool//-/_}"; done
+say ready "$*"
