@@ -1,4 +1,12 @@
 //! Portcullis: a gRPC authorization service for a partner-managed customer portal.
 
+pub mod app;
+pub mod authorizer;
+pub mod clock;
+pub mod directory;
 pub mod domain;
+pub mod edge;
+pub mod grpc;
+pub mod http;
+pub mod proto;
 pub mod store;

@@ -12,7 +12,8 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
+    /// A message of one line without a period: what is wrong, and what is accepted.
+    pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
         }
@@ -20,7 +21,8 @@ impl Invalid {
 }
 
 /// A value for an error message: escaped, in backticks, and cut when it is long.
-pub(crate) fn quote(value: &str) -> String {
+#[must_use]
+pub fn quote(value: &str) -> String {
     const LONGEST: usize = 80;
     let escaped: String = value
         .chars()
@@ -65,6 +67,14 @@ macro_rules! key {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// Whether `value` has the shape of such a key.
+            ///
+            /// # Errors
+            /// [`Invalid`] where it has not.
+            pub fn check(value: &str) -> Result<(), Invalid> {
+                check(value)
             }
         }
 

@@ -6,6 +6,7 @@
 //! on it.
 
 mod account;
+mod catalog;
 mod decide;
 mod document;
 mod feature;
@@ -23,11 +24,12 @@ mod setting;
 mod text;
 
 pub use account::{Account, AccountKind, Audience, SupportProvider};
+pub use catalog::{Catalog, CatalogFilter, Page};
 pub use decide::{Decision, Effect, Inconsistent, Reason, Subject, decide};
 pub use document::{Document, DocumentError, Node, Value};
 pub use feature::{FeatureIndex, FeatureKey, FeatureSet, MAX_FEATURES};
 pub use filter::{CatalogAccess, catalog_access};
-pub use id::{AccountId, Invalid, LocationId, Product};
+pub use id::{AccountId, Invalid, LocationId, Product, quote};
 pub use location::{Location, LocationStatus, MAX_OFFERS, Offer, Price};
 pub use market::{BillingMarket, MAX_MARKETS, MarketCode, MarketConflict, Markets};
 pub use matrix::{FeatureMatrix, FeatureRow, FeatureRules, MatrixError, Rule, WellKnown};

@@ -1,0 +1,156 @@
+//! The wiring: from a configuration to a service that is bound, and from there to one that has
+//! drained.
+//!
+//! [`build`] returns something whose addresses are known; [`Bound::serve`] is then awaited. Who
+//! calls supplies the end, so that a test binds port 0 and stops it at will.
+
+mod readiness;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use crate::authorizer::Authorizer;
+use crate::directory::{Directory, DirectoryConfig};
+use crate::domain::FeatureMatrix;
+use crate::edge::{Router, Server};
+use crate::grpc::{AuthorizationApi, reflection};
+use crate::http::{self, Readiness};
+use crate::store::memory::MemoryStore;
+use crate::store::{Import, Store};
+
+pub use crate::edge::Drained;
+
+/// Everything that `serve` needs to know.
+#[derive(Debug)]
+pub struct ServeConfig {
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// Where probes are answered.
+    pub http_listen: SocketAddr,
+    /// Where policies are kept.
+    pub store: StoreChoice,
+    /// The matrix to decide by.
+    pub matrix: FeatureMatrix,
+    /// Bounds of the caches and of staleness.
+    pub directory: DirectoryConfig,
+    /// The longest that a call may take, whatever the caller's deadline.
+    pub request_timeout: Duration,
+    /// The hard end of a drain.
+    pub shutdown_grace: Duration,
+    /// Whether reflection is served.
+    pub reflection: bool,
+}
+
+/// Where policies are kept.
+#[derive(Debug)]
+pub enum StoreChoice {
+    /// In memory: this data.
+    Memory(Import),
+}
+
+/// A service that has its ports, and does not answer yet.
+#[derive(Debug)]
+pub struct Bound {
+    store: Arc<dyn Store>,
+    matrix: FeatureMatrix,
+    directory: DirectoryConfig,
+    grpc: TcpListener,
+    probes: TcpListener,
+    request_timeout: Duration,
+    shutdown_grace: Duration,
+    reflection: bool,
+}
+
+/// Opens the store and binds the ports.
+///
+/// # Errors
+/// Where a port is taken, or data for memory is not consistent. A Postgres that is down is none:
+/// the service waits for it, not ready.
+pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
+    let store: Arc<dyn Store> = match config.store {
+        StoreChoice::Memory(import) => {
+            let store = MemoryStore::default();
+            store.import(&import, &|_| {}).await?;
+            Arc::new(store)
+        }
+    };
+    Ok(Bound {
+        store,
+        matrix: config.matrix,
+        directory: config.directory,
+        grpc: bind(config.listen, "listen").await?,
+        probes: bind(config.http_listen, "http-listen").await?,
+        request_timeout: config.request_timeout,
+        shutdown_grace: config.shutdown_grace,
+        reflection: config.reflection,
+    })
+}
+
+async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on `{address}` (--{flag})"))
+}
+
+impl Bound {
+    /// Where gRPC is served.
+    ///
+    /// # Errors
+    /// Where the operating system cannot say.
+    pub fn grpc_addr(&self) -> std::io::Result<SocketAddr> {
+        self.grpc.local_addr()
+    }
+
+    /// Where probes are answered.
+    ///
+    /// # Errors
+    /// Where the operating system cannot say.
+    pub fn http_addr(&self) -> std::io::Result<SocketAddr> {
+        self.probes.local_addr()
+    }
+
+    /// Serves until `shutdown`, drains, and says how that went. In this order: not ready; GOAWAY;
+    /// calls finish; connections close; what is left after the grace is cut.
+    ///
+    /// # Errors
+    /// Where the task that keeps the caches true has died: a service without it would go stale.
+    pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<Drained> {
+        let (directory, loader) = Directory::new(self.store, Arc::new(self.matrix), self.directory);
+        let mut loader = tokio::spawn(loader);
+
+        let reporter = HealthReporter::new();
+        let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
+        let (ready, readiness) = watch::channel(Readiness::NotReady("starting".to_owned()));
+        let keep_told = tokio::spawn(readiness::keep_told(
+            directory.clone(),
+            reporter,
+            ready,
+            shutdown.clone(),
+        ));
+        let probes = tokio::spawn(http::serve(self.probes, readiness));
+
+        let api = AuthorizationApi::new(Authorizer::new(directory));
+        let mut router = Router::new(api, health, self.request_timeout, shutdown.clone());
+        if self.reflection {
+            let (v1, v1alpha) = reflection()?;
+            router = router.with_reflection(v1, v1alpha);
+        }
+        let served = Server::new(self.grpc, router).serve(shutdown, self.shutdown_grace);
+        let drained = tokio::select! {
+            drained = served => Ok(drained),
+            ended = &mut loader => Err(anyhow::anyhow!("the loader has died: {ended:?}")),
+        };
+        probes.abort();
+        keep_told.abort();
+        loader.abort();
+        drained
+    }
+}

@@ -1,0 +1,63 @@
+//! The one home of the clock.
+//!
+//! Bounds of staleness are measured by a clock that no one can set and that goes on while the
+//! machine is suspended: `CLOCK_BOOTTIME` on Linux, where the standard library's `Instant` stops;
+//! elsewhere the monotonic clock.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+
+#[cfg(target_os = "linux")]
+const CLOCK: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const CLOCK: ClockId = ClockId::Monotonic;
+
+/// A point in time, good for differences within this process alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment {
+    nanos: u64,
+}
+
+impl Moment {
+    /// This moment.
+    #[must_use]
+    pub fn now() -> Self {
+        let time = clock_gettime(CLOCK);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+        let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();
+        Self {
+            nanos: seconds.saturating_mul(1_000_000_000).saturating_add(nanos),
+        }
+    }
+
+    /// How long ago `earlier` was; zero where it was not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
+    }
+}
+
+/// A [`Moment`] that may not have come yet, shared between threads.
+#[derive(Debug, Default)]
+pub struct SharedMoment {
+    /// Zero is never: the clock passed it when the machine started.
+    nanos: AtomicU64,
+}
+
+impl SharedMoment {
+    /// The moment, if there was one.
+    #[must_use]
+    pub fn load(&self) -> Option<Moment> {
+        match self.nanos.load(Ordering::Acquire) {
+            0 => None,
+            nanos => Some(Moment { nanos }),
+        }
+    }
+
+    /// Sets it.
+    pub fn store(&self, moment: Moment) {
+        self.nanos.store(moment.nanos, Ordering::Release);
+    }
+}

@@ -1,0 +1,326 @@
+//! How a call gets what it decides on: from the caches at one view, from a load, or not at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::clock::Moment;
+use crate::domain::{AccountId, Catalog, Head, Revision};
+use crate::store::MAX_LOAD;
+
+use super::loader::{Loaded, Request, Standing, Wanted};
+use super::view::View;
+use super::{Consistency, Directory, DirectoryError, Entry, Resolved};
+
+/// How often a call begins again because the state moved on under it. Each time it waits for a
+/// load, so that more would only make it wait longer for a store that is being rewritten.
+const ATTEMPTS: usize = 5;
+
+/// What an attempt found for the accounts of a call, in their order.
+struct Found {
+    entries: Vec<Entry>,
+    revision: Revision,
+    /// How old the oldest part of it may be.
+    age: Duration,
+    /// The catalogue's version, where the store was read for this.
+    catalog: Option<Head>,
+}
+
+impl Directory {
+    /// Resolves accounts, each on one state; their revision is the least. `ids` should name each
+    /// account once.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]: all or none are resolved.
+    pub async fn resolve(
+        &self,
+        ids: &[AccountId],
+        consistency: Consistency,
+    ) -> Result<Resolved<Vec<Entry>>, DirectoryError> {
+        for _ in 0..ATTEMPTS {
+            let view = self.view_for(consistency).await;
+            if let Some(found) = self.attempt(&view, ids, consistency).await? {
+                return self.resolved(found.entries, found.revision, found.age);
+            }
+        }
+        Err(restless())
+    }
+
+    /// Resolves one account together with the stored catalogue, on one state. The catalogue is
+    /// waited for as long as it takes; a caller bounds that by its deadline.
+    ///
+    /// # Errors
+    /// [`DirectoryError`] where either is not to be had.
+    pub async fn resolve_with_catalog(
+        &self,
+        id: &AccountId,
+        consistency: Consistency,
+    ) -> Result<Resolved<(Entry, Option<Arc<Catalog>>)>, DirectoryError> {
+        for _ in 0..ATTEMPTS {
+            let view = self.view_for(consistency).await;
+            let Some(found) = self
+                .attempt(&view, std::slice::from_ref(id), consistency)
+                .await?
+            else {
+                continue;
+            };
+            let Some(entry) = found.entries.into_iter().next() else {
+                continue;
+            };
+            let catalog = match (&entry, found.catalog) {
+                // An error either way: no reason to wait for a catalogue.
+                (Entry::Unknown | Entry::Inconsistent, _) => {
+                    return self.resolved((entry, None), found.revision, found.age);
+                }
+                // The account comes from the cache: the catalogue has to be true at the same view.
+                (Entry::Known { .. }, None) => self
+                    .shared
+                    .caches
+                    .catalog()
+                    .filter(|kept| view.accepts(kept.loaded_at)),
+                // The account was loaded: the catalogue has to be the one which that load saw.
+                (Entry::Known { .. }, Some(version)) => self
+                    .shared
+                    .caches
+                    .catalog()
+                    .filter(|kept| kept.value.version == version),
+            };
+            match catalog {
+                Some(kept) => {
+                    let catalog = Arc::clone(&kept.value.catalog);
+                    return self.resolved((entry, Some(catalog)), found.revision, found.age);
+                }
+                None => {
+                    self.ask(|reply| Request::Catalog {
+                        version: found.catalog,
+                        reply,
+                    })
+                    .await??
+                }
+            }
+        }
+        Err(restless())
+    }
+
+    fn resolved<T>(
+        &self,
+        value: T,
+        revision: Revision,
+        age: Duration,
+    ) -> Result<Resolved<T>, DirectoryError> {
+        if age > self.shared.config.max_stale {
+            return Err(DirectoryError::Unavailable(format!(
+                "it was last confirmed {} s ago",
+                age.as_secs()
+            )));
+        }
+        Ok(Resolved {
+            value,
+            revision,
+            stale: age > self.shared.config.stale_after,
+        })
+    }
+
+    /// The view to start from; for a revision that is not applied yet, after one look at the store.
+    async fn view_for(&self, consistency: Consistency) -> View {
+        let view = self.shared.published.view();
+        match consistency {
+            Consistency::AtLeast(revision) if revision > view.applied.revision() => {
+                // That the poll failed shows in the load that follows.
+                let _ = self.ask(Request::Nudge).await;
+                self.shared.published.view()
+            }
+            Consistency::Fastest | Consistency::AtLeast(_) | Consistency::Full => view,
+        }
+    }
+
+    /// One attempt at one view; `None` where the state moved on under it.
+    async fn attempt(
+        &self,
+        view: &View,
+        ids: &[AccountId],
+        consistency: Consistency,
+    ) -> Result<Option<Found>, DirectoryError> {
+        match consistency {
+            Consistency::Full => self.load_alone(ids, None).await.map(Some),
+            Consistency::AtLeast(revision) if revision > view.applied.revision() => {
+                self.load_alone(ids, Some(revision)).await.map(Some)
+            }
+            Consistency::Fastest | Consistency::AtLeast(_) => self.look_up(view, ids).await,
+        }
+    }
+
+    /// From the caches what is true there at `view`, the rest from loads that others may share.
+    async fn look_up(
+        &self,
+        view: &View,
+        ids: &[AccountId],
+    ) -> Result<Option<Found>, DirectoryError> {
+        let now = Moment::now();
+        let age = view.age(now);
+        // Past `max_stale` the caches answer nothing, but the store may.
+        let usable = age.is_some_and(|age| age <= self.shared.config.max_stale);
+        let cached: Vec<Option<Entry>> = ids
+            .iter()
+            .map(|id| self.shared.caches.entry(view, id).filter(|_| usable))
+            .collect();
+        let missing: Vec<AccountId> = ids
+            .iter()
+            .zip(&cached)
+            .filter(|(_, entry)| entry.is_none())
+            .map(|(id, _)| id.clone())
+            .collect();
+        let any_cached = missing.len() < ids.len() || ids.is_empty();
+
+        let mut found = Found {
+            entries: Vec::with_capacity(ids.len()),
+            revision: view.applied.revision(),
+            age: age.filter(|_| any_cached).unwrap_or_default(),
+            catalog: None,
+        };
+        let mut loads = self.load(missing).await?.into_iter();
+        let mut least_loaded = None;
+        for entry in cached {
+            let entry = match entry {
+                Some(entry) => entry,
+                None => {
+                    let Some(loaded) = loads.next() else {
+                        return Ok(None);
+                    };
+                    let Some(revision) = accept(view, &loaded) else {
+                        return Ok(None);
+                    };
+                    least_loaded =
+                        Some(least_loaded.map_or(revision, |least: Revision| least.min(revision)));
+                    found.age = found.age.max(load_age(view, &loaded));
+                    found.catalog = Some(loaded.read.catalog);
+                    loaded.entry
+                }
+            };
+            found.entries.push(entry);
+        }
+        if let (Some(least), false) = (least_loaded, any_cached) {
+            found.revision = least;
+        }
+        Ok(Some(found))
+    }
+
+    /// From loads of the call's own, sent to a primary now. With `at_least`, each has to have
+    /// reached that revision.
+    async fn load_alone(
+        &self,
+        ids: &[AccountId],
+        at_least: Option<Revision>,
+    ) -> Result<Found, DirectoryError> {
+        let mut found: Option<Found> = None;
+        // No account at all is a look at the store's revision.
+        let chunks = ids.chunks(MAX_LOAD).chain(ids.is_empty().then_some(ids));
+        for ids in chunks {
+            let loaded = self
+                .ask(|reply| Request::LoadAlone {
+                    ids: ids.to_vec(),
+                    reply,
+                })
+                .await??;
+            if !loaded.read.primary {
+                return Err(DirectoryError::Unavailable(
+                    "a standby answers, and no primary".to_owned(),
+                ));
+            }
+            let revision = loaded.read.head.revision;
+            if let Some(wanted) = at_least.filter(|wanted| *wanted > revision) {
+                return Err(DirectoryError::RevisionUnknown(wanted));
+            }
+            let age = Moment::now().since(loaded.sent);
+            let catalog = Some(loaded.read.catalog);
+            match &mut found {
+                Some(found) => {
+                    found.entries.extend(loaded.entries);
+                    found.revision = found.revision.min(revision);
+                    found.age = found.age.max(age);
+                }
+                None => {
+                    found = Some(Found {
+                        entries: loaded.entries,
+                        revision,
+                        age,
+                        catalog,
+                    })
+                }
+            }
+        }
+        found.ok_or_else(stopped)
+    }
+
+    /// Loads accounts, in their order.
+    async fn load(&self, ids: Vec<AccountId>) -> Result<Vec<Loaded>, DirectoryError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (wanted, answers): (Vec<_>, Vec<_>) = ids
+            .into_iter()
+            .map(|id| {
+                let (reply, answer) = oneshot::channel();
+                (Wanted { id, reply }, answer)
+            })
+            .unzip();
+        self.requests
+            .send(Request::Load(wanted))
+            .await
+            .map_err(|_closed| stopped())?;
+        let mut loads = Vec::with_capacity(answers.len());
+        for answer in answers {
+            loads.push(answer.await.map_err(|_dropped| stopped())??);
+        }
+        Ok(loads)
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, DirectoryError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests
+            .send(request(reply))
+            .await
+            .map_err(|_closed| stopped())?;
+        answer.await.map_err(|_dropped| stopped())
+    }
+}
+
+/// The revision at which a load answers a call that read `view` before it asked; `None` where it
+/// may miss a change that is applied.
+///
+/// INVARIANT(prefix-snapshot): a snapshot is a prefix of the history, so a load that was sent after
+/// reading V and is at V or later stands alone. One that was joined may be older than what this
+/// replica has applied: it stands only if the ledger vouched for it.
+fn accept(view: &View, loaded: &Loaded) -> Option<Revision> {
+    let applied = view.applied.revision();
+    match loaded.standing {
+        Standing::Own => Some(loaded.read.head.revision).filter(|revision| *revision >= applied),
+        Standing::JoinedKept(stamp) if stamp.epoch() == view.applied.epoch() => {
+            Some(loaded.read.head.revision.max(applied))
+        }
+        Standing::JoinedKept(_) | Standing::JoinedDiscarded => None,
+    }
+}
+
+/// How old a load may be: what a primary said was true when the load was sent; a standby knows no
+/// better than the feed.
+fn load_age(view: &View, loaded: &Loaded) -> Duration {
+    let now = Moment::now();
+    if loaded.read.primary {
+        now.since(loaded.sent)
+    } else {
+        view.age(now).unwrap_or(Duration::MAX)
+    }
+}
+
+fn restless() -> DirectoryError {
+    DirectoryError::Unavailable("the store changes faster than it can be read".to_owned())
+}
+
+fn stopped() -> DirectoryError {
+    DirectoryError::Unavailable("the service is stopping".to_owned())
+}

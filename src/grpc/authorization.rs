@@ -1,0 +1,265 @@
+//! AuthorizationService.
+
+use std::collections::HashSet;
+
+use prost::Message;
+use tonic::{Request, Response, Status};
+
+use crate::authorizer::{Authorizer, FeatureCheck};
+use crate::directory::Resolved;
+use crate::domain::AccountId;
+use crate::proto::v1;
+use crate::proto::v1::authorization_service_server::AuthorizationService;
+use crate::proto::v1::feature_check_result;
+
+use super::status::{Violations, answer_too_large, item};
+use super::{MAX_MESSAGE, encode, parse};
+
+/// The most checks in a batch.
+const MAX_CHECKS: usize = 1_000;
+/// The most accounts whose recipients are resolved at once.
+const MAX_RECIPIENT_ACCOUNTS: usize = 10_000;
+
+/// AuthorizationService over an [`Authorizer`].
+#[derive(Debug, Clone)]
+pub struct AuthorizationApi {
+    pub(super) authorizer: Authorizer,
+}
+
+impl AuthorizationApi {
+    /// The service.
+    #[must_use]
+    pub fn new(authorizer: Authorizer) -> Self {
+        Self { authorizer }
+    }
+}
+
+#[tonic::async_trait]
+impl AuthorizationService for AuthorizationApi {
+    async fn check_feature(
+        &self,
+        request: Request<v1::CheckFeatureRequest>,
+    ) -> Result<Response<v1::CheckFeatureResponse>, Status> {
+        let v1::CheckFeatureRequest {
+            account_id,
+            feature,
+            consistency,
+        } = request.into_inner();
+        let account = parse::check(account_id, &feature, "")?;
+        let consistency = parse::consistency(consistency.as_ref());
+
+        let resolved = self
+            .authorizer
+            .check_feature(account, &feature, consistency)
+            .await?;
+
+        Ok(Response::new(v1::CheckFeatureResponse {
+            effect: encode::effect(resolved.value.effect).into(),
+            reason: encode::reason(resolved.value.reason).into(),
+            revision: resolved.revision.0,
+            stale: resolved.stale,
+        }))
+    }
+
+    async fn batch_check_features(
+        &self,
+        request: Request<v1::BatchCheckFeaturesRequest>,
+    ) -> Result<Response<v1::BatchCheckFeaturesResponse>, Status> {
+        let v1::BatchCheckFeaturesRequest {
+            checks,
+            consistency,
+        } = request.into_inner();
+        let mut violations = Violations::default();
+        parse::count(&mut violations, "checks", checks.len(), MAX_CHECKS);
+        violations.none()?;
+        // What is malformed is left out of the batch and keeps its place in the answer.
+        let mut batch = Vec::with_capacity(checks.len());
+        let parsed: Vec<Result<String, Status>> = checks
+            .into_iter()
+            .enumerate()
+            .map(
+                |(
+                    index,
+                    v1::FeatureCheck {
+                        account_id,
+                        feature,
+                    },
+                )| {
+                    let account = parse::check(account_id, &feature, &format!("checks[{index}]."))?;
+                    batch.push(FeatureCheck {
+                        account,
+                        feature: feature.clone(),
+                    });
+                    Ok(feature)
+                },
+            )
+            .collect();
+
+        let resolved = self
+            .authorizer
+            .check_features(batch, parse::consistency(consistency.as_ref()))
+            .await?;
+
+        let mut decisions = resolved.value.into_iter();
+        let result = |parsed: Result<String, Status>| {
+            let decided = parsed.and_then(|feature| match decisions.next() {
+                Some(decision) => Ok(encode::decision(&feature, decision?)),
+                None => Err(Status::internal("a decision was lost")),
+            });
+            let result = match decided {
+                Ok(decision) => feature_check_result::Result::Decision(decision),
+                Err(status) => feature_check_result::Result::Error(item(&status)),
+            };
+            v1::FeatureCheckResult {
+                result: Some(result),
+            }
+        };
+        let results = parsed.into_iter().map(result).collect();
+        answer(
+            v1::BatchCheckFeaturesResponse {
+                results,
+                revision: resolved.revision.0,
+                stale: resolved.stale,
+            },
+            MAX_MESSAGE,
+        )
+    }
+
+    async fn list_features(
+        &self,
+        request: Request<v1::ListFeaturesRequest>,
+    ) -> Result<Response<v1::ListFeaturesResponse>, Status> {
+        let v1::ListFeaturesRequest {
+            account_id,
+            consistency,
+        } = request.into_inner();
+        let account = parse::account_id(account_id)?;
+
+        let resolved = self
+            .authorizer
+            .list_features(account, parse::consistency(consistency.as_ref()))
+            .await?;
+
+        let features = resolved.value;
+        answer(
+            v1::ListFeaturesResponse {
+                billing_account_id: features.account.billing_account().as_str().to_owned(),
+                account: Some(encode::account(features.account)),
+                decisions: features
+                    .decisions
+                    .into_iter()
+                    .map(|(feature, decision)| encode::decision(feature.as_str(), decision))
+                    .collect(),
+                revision: resolved.revision.0,
+                stale: resolved.stale,
+            },
+            MAX_MESSAGE,
+        )
+    }
+
+    async fn filter_catalog(
+        &self,
+        request: Request<v1::FilterCatalogRequest>,
+    ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
+        self.filter(request.into_inner()).await
+    }
+
+    async fn resolve_recipients(
+        &self,
+        request: Request<v1::ResolveRecipientsRequest>,
+    ) -> Result<Response<v1::ResolveRecipientsResponse>, Status> {
+        let v1::ResolveRecipientsRequest {
+            kind,
+            account_ids,
+            consistency,
+        } = request.into_inner();
+        let mut violations = Violations::default();
+        let kind = violations.take(|| "kind".to_owned(), parse::notification_kind(kind));
+        parse::count(
+            &mut violations,
+            "account_ids",
+            account_ids.len(),
+            MAX_RECIPIENT_ACCOUNTS,
+        );
+        let kind = parse::complete(violations, kind)?;
+        let wanted = wanted(account_ids);
+        let accounts = wanted
+            .iter()
+            .filter_map(|(_, parsed)| parsed.as_ref().ok().cloned())
+            .collect();
+
+        let consistency = parse::consistency(consistency.as_ref());
+        let Resolved {
+            value: mut routing,
+            revision,
+            stale,
+        } = self
+            .authorizer
+            .resolve_recipients(kind, accounts, consistency)
+            .await?;
+
+        let recipients = routing
+            .recipients
+            .into_iter()
+            .map(|(account, recipient)| v1::Recipient {
+                account_id: account.into(),
+                directly_affected: recipient.directly_affected,
+                on_behalf_of: recipient
+                    .on_behalf_of
+                    .into_iter()
+                    .map(String::from)
+                    .collect(),
+            })
+            .collect();
+        let unresolved = wanted
+            .into_iter()
+            .filter_map(|(account_id, parsed)| {
+                let status = match parsed {
+                    Ok(account) => routing.unresolved.remove(&account)?.into(),
+                    Err(status) => status,
+                };
+                Some(v1::UnresolvedAccount {
+                    account_id,
+                    error: Some(item(&status)),
+                })
+            })
+            .collect();
+        answer(
+            v1::ResolveRecipientsResponse {
+                recipients,
+                unresolved,
+                revision: revision.0,
+                stale,
+            },
+            MAX_MESSAGE,
+        )
+    }
+}
+
+/// The accounts of a request, each once, in its order, with what is wrong where something is.
+fn wanted(account_ids: Vec<String>) -> Vec<(String, Result<AccountId, Status>)> {
+    let mut seen = HashSet::new();
+    let first = |(_, id): &(usize, String)| seen.insert(id.clone());
+    let parse = |(index, id): (usize, String)| {
+        let mut violations = Violations::default();
+        let account = violations.take(
+            || format!("account_ids[{index}]"),
+            AccountId::try_from(id.as_str()),
+        );
+        (id, parse::complete(violations, account))
+    };
+    account_ids
+        .into_iter()
+        .enumerate()
+        .filter(first)
+        .map(parse)
+        .collect()
+}
+
+/// An answer that fits into a message.
+pub(super) fn answer<T: Message>(message: T, limit: usize) -> Result<Response<T>, Status> {
+    match message.encoded_len() {
+        bytes if bytes > limit => Err(answer_too_large(bytes, limit)),
+        _ => Ok(Response::new(message)),
+    }
+}

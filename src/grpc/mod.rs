@@ -1,0 +1,20 @@
+//! gRPC: parse a request, make one call, encode the answer. Nothing is decided here.
+
+pub(crate) mod authorization;
+mod catalog;
+mod codec;
+mod encode;
+mod page_token;
+mod parse;
+mod reflection;
+mod status;
+
+pub use authorization::AuthorizationApi;
+pub use codec::Codec;
+pub use reflection::reflection;
+pub(crate) use status::{deadline_exceeded, malformed_timeout, message_too_large};
+
+/// The most bytes of a message, in and out, of FilterCatalog.
+pub const MAX_CATALOG_MESSAGE: usize = 16 << 20;
+/// The most bytes of a message, in and out, of every other call.
+pub const MAX_MESSAGE: usize = 4 << 20;

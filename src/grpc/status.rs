@@ -1,0 +1,258 @@
+//! The one home of [`Status`]: what went wrong, as gRPC says it (the error table of DESIGN 4).
+//!
+//! Every error of ours carries an ErrorInfo with a reason that programs can tell apart. A refusal
+//! is a bad request, an unknown thing, broken data or an outage; a denial is none of these, but an
+//! answer.
+
+use std::time::Duration;
+
+use prost::Message as _;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::authorizer::Refusal;
+use crate::directory::DirectoryError;
+
+const DOMAIN: &str = "portcullis";
+
+/// When to try again: by then a poll has been made, and a store that restarts may be back.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The most violations that one error names: they travel in a header.
+const MAX_VIOLATIONS: usize = 20;
+
+/// What is wrong with a request, field by field.
+#[derive(Debug, Default)]
+pub(super) struct Violations {
+    found: Vec<(String, String)>,
+    more: usize,
+}
+
+impl Violations {
+    /// Notes that `field`, a path as in the proto, is wrong.
+    pub(super) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        if self.found.len() < MAX_VIOLATIONS {
+            self.found.push((field.into(), message.into()));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// The value of a field that was parsed; a violation where it could not be.
+    pub(super) fn take<T, E: ToString>(
+        &mut self,
+        field: impl FnOnce() -> String,
+        parsed: Result<T, E>,
+    ) -> Option<T> {
+        parsed
+            .map_err(|error| self.add(field(), error.to_string()))
+            .ok()
+    }
+
+    /// # Errors
+    /// INVALID_REQUEST, where anything was noted.
+    pub(super) fn none(self) -> Result<(), Status> {
+        let Some((field, message)) = self.found.first() else {
+            return Ok(());
+        };
+        let more = match self.found.len() - 1 + self.more {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let summary = format!("{field} {message}{more}");
+        let mut details = info("INVALID_REQUEST");
+        for (field, message) in self.found {
+            details.add_bad_request_violation(field, message);
+        }
+        Err(Status::with_error_details(
+            Code::InvalidArgument,
+            summary,
+            details,
+        ))
+    }
+}
+
+fn info(reason: &str) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason, DOMAIN, [])
+}
+
+fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    Status::with_error_details(code, message, info(reason))
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            Refusal::FeatureUnknown { .. } => {
+                status(Code::InvalidArgument, "FEATURE_UNKNOWN", message)
+            }
+            Refusal::AccountUnknown(_) => status(Code::NotFound, "ACCOUNT_UNKNOWN", message),
+            Refusal::MarketUnknown(_) => status(Code::NotFound, "MARKET_UNKNOWN", message),
+            Refusal::AccountInconsistent(_) => {
+                status(Code::FailedPrecondition, "ACCOUNT_INCONSISTENT", message)
+            }
+            Refusal::NoRecipient(_) => status(Code::FailedPrecondition, "NO_RECIPIENT", message),
+            Refusal::Directory(error) => error.into(),
+        }
+    }
+}
+
+impl From<DirectoryError> for Status {
+    fn from(error: DirectoryError) -> Self {
+        let message = error.to_string();
+        match error {
+            DirectoryError::RevisionUnknown(_) => {
+                status(Code::FailedPrecondition, "REVISION_UNKNOWN", message)
+            }
+            // UNAVAILABLE and not a denial: a caller that is told "no" stops asking, one that is
+            // told "not now" tries another replica.
+            DirectoryError::Unavailable(_) => {
+                let mut details = info("STORE_UNAVAILABLE");
+                details.set_retry_info(Some(RETRY_AFTER));
+                Status::with_error_details(Code::Unavailable, message, details)
+            }
+        }
+    }
+}
+
+/// A message that does not decode.
+pub(super) fn undecodable(error: &prost::DecodeError) -> Status {
+    let mut violations = Violations::default();
+    violations.add("message", format!("does not decode: {error}"));
+    violations
+        .none()
+        .err()
+        .unwrap_or_else(|| Status::internal("a violation was lost"))
+}
+
+/// An answer that is larger than a message may be.
+pub(super) fn answer_too_large(bytes: usize, limit: usize) -> Status {
+    let message = format!("the answer has {bytes} bytes; a message may have {limit}: ask for less");
+    status(Code::ResourceExhausted, "ANSWER_TOO_LARGE", message)
+}
+
+/// A request that is larger than a message may be; `message` says by how much.
+pub(crate) fn message_too_large(message: &str) -> Status {
+    status(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
+}
+
+/// A call that took too long.
+pub(crate) fn deadline_exceeded() -> Status {
+    status(
+        Code::DeadlineExceeded,
+        "DEADLINE_EXCEEDED",
+        "the deadline passed before there was an answer",
+    )
+}
+
+/// A `grpc-timeout` header that is none.
+pub(crate) fn malformed_timeout() -> Status {
+    let mut violations = Violations::default();
+    violations.add(
+        "grpc-timeout",
+        "is malformed: one to eight digits and one of H M S m u n are accepted",
+    );
+    violations
+        .none()
+        .err()
+        .unwrap_or_else(|| Status::internal("a violation was lost"))
+}
+
+/// A status as part of an answer, with the details that it has as the status of a call.
+pub(super) fn item(status: &Status) -> tonic_types::Status {
+    // Details are this message, encoded; a status without details is its code and message.
+    match tonic_types::Status::decode(status.details()) {
+        Ok(item) if !status.details().is_empty() => item,
+        Ok(_) | Err(_) => tonic_types::Status {
+            code: status.code().into(),
+            message: status.message().to_owned(),
+            details: Vec::new(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{AccountId, MarketCode, Revision};
+
+    /// The rows of the error table that are refusals, one by one.
+    #[test]
+    fn every_refusal_has_its_row() {
+        let id = || AccountId::try_from("acme").unwrap();
+        let unavailable = || DirectoryError::Unavailable("why".to_owned());
+        for (refusal, code, reason) in [
+            (
+                Refusal::FeatureUnknown {
+                    feature: "`x`".to_owned(),
+                },
+                Code::InvalidArgument,
+                "FEATURE_UNKNOWN",
+            ),
+            (
+                Refusal::AccountUnknown(id()),
+                Code::NotFound,
+                "ACCOUNT_UNKNOWN",
+            ),
+            (
+                Refusal::AccountInconsistent(id()),
+                Code::FailedPrecondition,
+                "ACCOUNT_INCONSISTENT",
+            ),
+            (
+                Refusal::MarketUnknown(MarketCode::try_from("XX").unwrap()),
+                Code::NotFound,
+                "MARKET_UNKNOWN",
+            ),
+            (
+                Refusal::NoRecipient(id()),
+                Code::FailedPrecondition,
+                "NO_RECIPIENT",
+            ),
+            (
+                Refusal::Directory(DirectoryError::RevisionUnknown(Revision(7))),
+                Code::FailedPrecondition,
+                "REVISION_UNKNOWN",
+            ),
+            (
+                Refusal::Directory(unavailable()),
+                Code::Unavailable,
+                "STORE_UNAVAILABLE",
+            ),
+        ] {
+            let status = Status::from(refusal);
+            let details = status.get_error_details();
+            let info = details.error_info().unwrap();
+            assert_eq!(
+                (status.code(), info.reason.as_str(), info.domain.as_str()),
+                (code, reason, DOMAIN)
+            );
+            assert_eq!(details.retry_info().is_some(), code == Code::Unavailable);
+            let item = item(&status);
+            assert_eq!(
+                (item.code, item.message.as_str()),
+                (i32::from(code), status.message())
+            );
+        }
+    }
+
+    #[test]
+    fn violations_are_all_named_up_to_a_bound() {
+        let mut violations = Violations::default();
+        for i in 0..30 {
+            violations.add(format!("checks[{i}].account_id"), "is empty");
+        }
+        let status = violations.none().unwrap_err();
+        assert_eq!(
+            status.message(),
+            "checks[0].account_id is empty (and 29 more)"
+        );
+        let details = status.get_error_details();
+        assert_eq!(
+            details.bad_request().unwrap().field_violations.len(),
+            MAX_VIOLATIONS
+        );
+        assert!(Violations::default().none().is_ok());
+    }
+}

@@ -1,0 +1,81 @@
+//! The probes: `/livez` and `/readyz` over plain HTTP.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// Whether calls should be sent here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// They should.
+    Ready,
+    /// They should not, and why.
+    NotReady(String),
+}
+
+/// Answers probes on `listener` until it is dropped.
+pub async fn serve(listener: TcpListener, readiness: watch::Receiver<Readiness>) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            continue;
+        };
+        let readiness = readiness.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let response = answer(&request, &readiness.borrow());
+                async move { Ok::<_, Infallible>(response) }
+            });
+            // A peer that went away: its affair.
+            let _ = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+/// The address that `listener` is bound to.
+///
+/// # Errors
+/// Where the operating system cannot say.
+pub fn local_addr(listener: &TcpListener) -> std::io::Result<SocketAddr> {
+    listener.local_addr()
+}
+
+fn answer(request: &Request<Incoming>, readiness: &Readiness) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "GET is accepted\n");
+    }
+    match request.uri().path() {
+        // That this is answered is the whole of it: the process turns over.
+        "/livez" => text(StatusCode::OK, "alive\n"),
+        "/readyz" => match readiness {
+            Readiness::Ready => text(StatusCode::OK, "ready\n"),
+            Readiness::NotReady(why) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("not ready: {why}\n"),
+            ),
+        },
+        _ => text(StatusCode::NOT_FOUND, "/livez and /readyz are here\n"),
+    }
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        http::HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
+}
