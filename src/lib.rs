@@ -1,4 +1,5 @@
 //! Portcullis: a gRPC authorization service for a partner-managed customer portal.
 
+pub mod datafile;
 pub mod domain;
 pub mod store;

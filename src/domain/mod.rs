@@ -27,6 +27,7 @@ pub use decide::{Decision, Effect, Inconsistent, Reason, Subject, decide};
 pub use document::{Document, DocumentError, Node, Value};
 pub use feature::{FeatureIndex, FeatureKey, FeatureSet, MAX_FEATURES};
 pub use filter::{CatalogAccess, catalog_access};
+pub(crate) use id::quote;
 pub use id::{AccountId, Invalid, LocationId, Product};
 pub use location::{Location, LocationStatus, MAX_OFFERS, Offer, Price};
 pub use market::{BillingMarket, MAX_MARKETS, MarketCode, MarketConflict, Markets};
