@@ -3,6 +3,7 @@
 pub mod app;
 pub mod authorizer;
 pub mod clock;
+pub mod datafile;
 pub mod directory;
 pub mod domain;
 pub mod edge;
