@@ -44,6 +44,11 @@ impl Ledger {
         self.seen.map(|seen| seen.head)
     }
 
+    /// What the last poll saw.
+    pub(super) fn present(&self) -> Option<ReadAt> {
+        self.seen
+    }
+
     /// The catalogue's last change, as this replica knows it.
     pub(super) fn catalog(&self) -> Option<Head> {
         self.seen.map(|seen| seen.catalog)

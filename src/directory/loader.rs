@@ -223,6 +223,10 @@ impl Loader {
         match request {
             Request::Load(wanted) => {
                 for Wanted { id, reply } in wanted {
+                    if let Some(loaded) = self.cached(&id) {
+                        let _ = reply.send(Ok(loaded));
+                        continue;
+                    }
                     let flight = self
                         .on_flight
                         .get(&id)
@@ -246,6 +250,18 @@ impl Loader {
             Request::Catalog { version, reply } => self.want_catalog(version, reply),
             Request::Nudge(reply) => self.nudges.push(reply),
         }
+    }
+
+    /// What a load has brought for `id` while its call was on the way here. Not in an outage: a call
+    /// that asks then has found the cache too old.
+    fn cached(&self, id: &AccountId) -> Option<Loaded> {
+        let view = self.shared.published.view();
+        let sent = view.fresh_at?;
+        if Moment::now().since(sent) > self.shared.config.stale_after {
+            return None;
+        }
+        let entry = self.shared.caches.entry(&view, id)?;
+        Some(Loaded { entry, read: self.ledger.present()?, sent, standing: Standing::JoinedKept(view.applied) })
     }
 
     /// Sends what has gathered, as far as loads may be under way.

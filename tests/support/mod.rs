@@ -7,4 +7,5 @@
     reason = "each test file uses a part of this"
 )]
 
+pub mod gate;
 pub mod server;

@@ -1,0 +1,123 @@
+//! A store that a test can watch, hold, swap and take down. What it answers is a real store's.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use portcullis::domain::{AccountId, Head};
+use portcullis::store::memory::MemoryStore;
+use portcullis::store::{
+    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Snapshot, State,
+    Store, StoreError, Unavailable,
+};
+use tokio::sync::{RwLock, watch};
+
+/// What was asked of the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    pub loads: usize,
+    pub accounts: usize,
+    pub catalogs: usize,
+    pub polls: usize,
+}
+
+#[derive(Debug)]
+pub struct Gate {
+    inner: Mutex<Arc<MemoryStore>>,
+    asked: watch::Sender<Asked>,
+    /// While a test holds it for writing, loads that have read wait with their answer.
+    pub hold: RwLock<()>,
+    pub down: AtomicBool,
+    pub standby: AtomicBool,
+}
+
+impl Gate {
+    pub fn new(inner: MemoryStore) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(Arc::new(inner)),
+            asked: watch::Sender::default(),
+            hold: RwLock::default(),
+            down: AtomicBool::default(),
+            standby: AtomicBool::default(),
+        })
+    }
+
+    pub fn inner(&self) -> Arc<MemoryStore> {
+        Arc::clone(&self.inner.lock().unwrap())
+    }
+
+    /// Another store answers from now on, as after a failover.
+    pub fn swap(&self, inner: MemoryStore) {
+        *self.inner.lock().unwrap() = Arc::new(inner);
+    }
+
+    pub fn asked(&self) -> Asked {
+        *self.asked.borrow()
+    }
+
+    /// Waits until what was asked is as wanted.
+    pub async fn until(&self, wanted: impl FnMut(&Asked) -> bool) {
+        self.asked.subscribe().wait_for(wanted).await.unwrap();
+    }
+
+    /// Waits for a poll that is sent from now on, and for the one after it: the first is applied.
+    pub async fn applied(&self) {
+        let polls = self.asked().polls;
+        self.until(|asked| asked.polls >= polls + 2).await;
+    }
+
+    fn ask(&self, note: impl FnOnce(&mut Asked)) -> Result<(), StoreError> {
+        self.asked.send_modify(note);
+        match self.down.load(Ordering::SeqCst) {
+            true => Err(StoreError::Unavailable(Unavailable::Connection(
+                "it is down".to_owned(),
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    fn primary(&self) -> bool {
+        !self.standby.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Store for Gate {
+    async fn load(&self, accounts: &[AccountId]) -> Result<Snapshot, StoreError> {
+        // Read first and hold then: what is held is old by the time that it is let go.
+        let read = self.inner().load(accounts).await;
+        let asked = self.ask(|asked| {
+            asked.loads += 1;
+            asked.accounts += accounts.len();
+        });
+        let _held = self.hold.read().await;
+        asked?;
+        let mut snapshot = read?;
+        snapshot.at.primary = self.primary();
+        Ok(snapshot)
+    }
+
+    async fn load_catalog(&self) -> Result<CatalogSnapshot, StoreError> {
+        self.ask(|asked| asked.catalogs += 1)?;
+        self.inner().load_catalog().await
+    }
+
+    async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {
+        self.ask(|asked| asked.polls += 1)?;
+        let mut poll = self.inner().poll(seen).await?;
+        poll.at.primary = self.primary();
+        Ok(poll)
+    }
+
+    async fn import(
+        &self,
+        import: &Import,
+        progress: &(dyn Fn(ImportProgress) + Send + Sync),
+    ) -> Result<ImportOutcome, ImportError> {
+        self.inner().import(import, progress).await
+    }
+
+    async fn export(&self) -> Result<State, StoreError> {
+        self.inner().export().await
+    }
+}
