@@ -14,8 +14,11 @@
 //! At present every change counts as a change of everything; the poll is the only feed.
 
 mod cache;
+mod feed;
+mod landed;
 mod ledger;
 mod loader;
+mod request;
 mod resolve;
 mod stamp;
 mod view;
@@ -33,7 +36,8 @@ use crate::domain::{
 use crate::store::{Store, StoreError};
 
 use cache::Caches;
-use loader::{Loader, Request};
+use loader::Loader;
+use request::Request;
 use view::Published;
 
 /// Bounds of the caches and of staleness.

@@ -9,7 +9,7 @@ use crate::clock::Moment;
 use crate::domain::{AccountId, Catalog, Head, Revision};
 use crate::store::MAX_LOAD;
 
-use super::loader::{Loaded, Request, Standing, Wanted};
+use super::request::{Loaded, Request, Standing, Wanted};
 use super::view::View;
 use super::{Consistency, Directory, DirectoryError, Entry, Resolved};
 
