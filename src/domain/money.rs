@@ -136,13 +136,13 @@ impl TryFrom<&str> for Money {
         if whole.is_empty() || fraction.len() > 9 || !all_digits(whole) || !all_digits(fraction) {
             return Err(wrong());
         }
-        let units: i64 = whole.parse().ok().ok_or_else(wrong)?;
-        let nanos: i32 = format!("{fraction:0<9}").parse().ok().ok_or_else(wrong)?;
-        let (units, nanos) = if negative {
-            (-units, -nanos)
-        } else {
-            (units, nanos)
-        };
+        // The sign is read with the digits: the least number has no positive counterpart.
+        let sign = if negative { "-" } else { "" };
+        let units: i64 = format!("{sign}{whole}").parse().ok().ok_or_else(wrong)?;
+        let nanos: i32 = format!("{sign}{fraction:0<9}")
+            .parse()
+            .ok()
+            .ok_or_else(wrong)?;
         Self::new(currency, units, nanos)
     }
 }
@@ -159,6 +159,12 @@ mod tests {
             ("277.5 AUD", 277, 500_000_000, "277.50 AUD"),
             ("-0.000000001 JPY", 0, -1, "-0.000000001 JPY"),
             ("-3.25 USD", -3, -250_000_000, "-3.25 USD"),
+            (
+                "-9223372036854775808 USD",
+                i64::MIN,
+                0,
+                "-9223372036854775808 USD",
+            ),
         ] {
             let money = Money::try_from(text).unwrap();
             assert_eq!((money.units(), money.nanos()), (units, nanos), "{text}");

@@ -84,3 +84,92 @@ impl Kind {
         Some(kind)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::refused;
+
+    #[test]
+    fn accounts_that_are_refused() {
+        let long = format!(
+            "accounts:\n- id: a\n  kind: direct\n  display_name: {}",
+            "x".repeat(201)
+        );
+        refused(&[
+            (
+                "accounts: [{ kind: direct }]",
+                1,
+                "accounts[0].id",
+                "is missing",
+            ),
+            ("accounts:\n- id: a", 2, "accounts[0].kind", "is missing"),
+            (
+                "accounts:\n- id: a\n  kind: indirect",
+                3,
+                "accounts[0].kind",
+                "`direct`, `partner` or `managed`",
+            ),
+            (
+                "accounts:\n- id: 1e3\n  kind: direct",
+                2,
+                "accounts[0].id",
+                "put it in quotes",
+            ),
+            (
+                "accounts:\n- id: true\n  kind: direct",
+                2,
+                "accounts[0].id",
+                "put it in quotes",
+            ),
+            (
+                "accounts:\n- { id: a, kind: managed, support: partner }",
+                2,
+                "accounts[0].partner",
+                "is missing",
+            ),
+            (
+                "accounts:\n- { id: a, kind: managed, partner: p }",
+                2,
+                "accounts[0].support",
+                "is missing",
+            ),
+            (
+                "accounts:\n- { id: a, kind: managed, partner: p, support: self }",
+                2,
+                "accounts[0].support",
+                "`partner` or `platform`",
+            ),
+            (
+                "accounts:\n- { id: a, kind: managed, partner: p q, support: partner }",
+                2,
+                "accounts[0].partner",
+                "not an id",
+            ),
+            (
+                "accounts:\n- id: a\n  kind: direct\n  partner: p",
+                4,
+                "accounts[0].partner",
+                "only a managed account has one",
+            ),
+            (
+                "accounts:\n- id: a\n  kind: partner\n  support: partner",
+                4,
+                "accounts[0].support",
+                "only a managed account has one",
+            ),
+            (
+                "accounts:\n- { id: a, kind: direct }\n- { id: a, kind: direct }",
+                3,
+                "accounts[1].id",
+                "first on line 2",
+            ),
+            (
+                "accounts:\n- { id: a, kind: direct, partner_id: p }",
+                2,
+                "accounts[0].partner_id",
+                "id, kind, partner, support, display_name are accepted",
+            ),
+            (&long, 4, "accounts[0].display_name", "201 characters"),
+        ]);
+    }
+}

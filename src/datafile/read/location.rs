@@ -86,3 +86,121 @@ fn offer<'d>(
         price: is_stated.then_some(Price { monthly, setup }),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{matrix, refused};
+    use crate::datafile::parse;
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
+    fn locations_that_are_refused() {
+        let offers = |count: usize| -> String {
+            let offers: String = (0..count).map(|i| format!("  - product: P{i}\n")).collect();
+            format!("locations:\n- id: a\n  offers:\n{offers}")
+        };
+        assert!(parse(&offers(256), &matrix()).is_ok());
+        let long = |key: &str, length: usize| {
+            format!("locations:\n- id: a\n  {key}: \"{}\"", "é".repeat(length))
+        };
+        refused(&[
+            (
+                "locations: [{ name: x }]",
+                1,
+                "locations[0].id",
+                "is missing",
+            ),
+            (
+                "locations:\n- id: a b",
+                2,
+                "locations[0].id",
+                "`a b` is not an id",
+            ),
+            (
+                "locations:\n- id: 007",
+                2,
+                "locations[0].id",
+                "put it in quotes",
+            ),
+            (
+                "locations:\n- id: a\n- id: a",
+                3,
+                "locations[1].id",
+                "`a` is there twice, first on line 2",
+            ),
+            (
+                "locations:\n- id: a\n  market: au",
+                3,
+                "locations[0].market",
+                "`au` is not a market code",
+            ),
+            (
+                "locations:\n- id: a\n  status: open",
+                3,
+                "locations[0].status",
+                "one of active, deployment",
+            ),
+            (
+                "locations:\n- id: a\n  offers: { product: P }",
+                3,
+                "locations[0].offers",
+                "a list is accepted",
+            ),
+            (
+                "locations:\n- id: a\n  offers:\n  - monthly: 1 AUD",
+                4,
+                "locations[0].offers[0].product",
+                "is missing",
+            ),
+            (
+                "locations:\n- id: a\n  offers:\n  - product: P\n    monthly: 1200",
+                5,
+                "locations[0].offers[0].monthly",
+                "put it in quotes",
+            ),
+            (
+                "locations:\n- id: a\n  offers:\n  - product: P\n    setup: 1200 aud",
+                5,
+                "locations[0].offers[0].setup",
+                "`aud` is not a currency",
+            ),
+            (
+                "locations:\n- id: a\n  offers:\n  - product: P\n  - product: P",
+                5,
+                "locations[0].offers[1].product",
+                "there twice, first on line 4",
+            ),
+            (
+                "locations:\n- id: a\n  offers:\n  - product: P\n    price: 1 AUD",
+                5,
+                "locations[0].offers[0].price",
+                "product, monthly, setup are accepted",
+            ),
+            (
+                &offers(257),
+                260,
+                "locations[0].offers",
+                "257 offers; at most 256",
+            ),
+            (
+                &long("name", 201),
+                3,
+                "locations[0].name",
+                "201 characters long; at most 200",
+            ),
+            (&long("metro", 101), 3, "locations[0].metro", "at most 100"),
+            (
+                &long("country", 101),
+                3,
+                "locations[0].country",
+                "at most 100",
+            ),
+            (
+                "locations:\n- id: a\n  name: \"x\\0\"",
+                3,
+                "locations[0].name",
+                "NUL",
+            ),
+        ]);
+    }
+}

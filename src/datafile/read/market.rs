@@ -103,3 +103,90 @@ pub(super) fn codes(
     }
     (codes.len() == nodes.len()).then_some(codes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::refused;
+
+    #[test]
+    fn markets_that_are_refused() {
+        let many: String = (0..513)
+            .map(|i| format!("  - {{ code: M{i:03}, currency: EUR }}\n"))
+            .collect();
+        let many = format!("billing_markets:\n{many}");
+        refused(&[
+            (
+                "billing_markets: [{ currency: EUR }]",
+                1,
+                "billing_markets[0].code",
+                "is missing",
+            ),
+            (
+                "billing_markets: [{ code: AU }]",
+                1,
+                "billing_markets[0].currency",
+                "is missing",
+            ),
+            (
+                "billing_markets:\n- code: au\n  currency: EUR",
+                2,
+                "billing_markets[0].code",
+                "`au` is not a market code",
+            ),
+            (
+                "billing_markets:\n- code: 07\n  currency: EUR",
+                2,
+                "billing_markets[0].code",
+                "put it in quotes",
+            ),
+            (
+                "billing_markets:\n- code: AU\n  currency: eur",
+                3,
+                "billing_markets[0].currency",
+                "`eur` is not a currency",
+            ),
+            (
+                "billing_markets:\n- code: AU\n  currency: EUR\n  aliases: [GB, g]",
+                4,
+                "billing_markets[0].aliases[1]",
+                "`g` is not a market code",
+            ),
+            (
+                "billing_markets:\n- { code: UK, currency: EUR, aliases: [GB] }\n- { code: GB, currency: EUR }",
+                3,
+                "billing_markets[1].code",
+                "alias of market `UK` on line 2",
+            ),
+            (
+                "billing_markets:\n- { code: UK, currency: EUR }\n- { code: UK, currency: EUR }",
+                3,
+                "billing_markets[1].code",
+                "on line 2",
+            ),
+            (
+                "billing_markets:\n- { code: UK, currency: EUR, aliases: [GB, GB] }",
+                2,
+                "billing_markets[0].aliases",
+                "`GB` is a code or an alias of market `UK`",
+            ),
+            (
+                "billing_markets:\n- { code: UK, currency: EUR, aliases: [UK] }",
+                2,
+                "billing_markets[0].aliases",
+                "on line 2",
+            ),
+            (
+                "billing_markets:\n- { code: UK, currency: EUR, region: X }",
+                2,
+                "billing_markets[0].region",
+                "code, name, currency, aliases are accepted",
+            ),
+            (
+                &many,
+                514,
+                "billing_markets",
+                "513 billing markets; at most 512",
+            ),
+        ]);
+    }
+}

@@ -147,3 +147,134 @@ fn setting(node: &Node) -> Result<Setting, String> {
         "{found} is no setting: `on` or `off` is accepted; what is unset is left out"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{matrix, refused};
+    use crate::datafile::parse;
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
+    fn policies_that_are_refused() {
+        let many = |count: usize| {
+            let settings: String = (0..count).map(|i| format!("    x.f{i}: on\n")).collect();
+            format!("policies:\n- partner: p\n  settings:\n{settings}")
+        };
+        assert!(parse(&many(256), &matrix()).is_ok());
+        refused(&[
+            (
+                "policies: [{ settings: {} }]",
+                1,
+                "policies[0].partner",
+                "is missing",
+            ),
+            (
+                "policies:\n- partner: p\n- partner: p",
+                3,
+                "policies[1].partner",
+                "first on line 2",
+            ),
+            (
+                "policies:\n- partner: p\n  billing_markets: AU",
+                3,
+                "policies[0].billing_markets",
+                "a list is accepted",
+            ),
+            (
+                "policies:\n- partner: p\n  billing_markets: [AU, no]",
+                3,
+                "policies[0].billing_markets[1]",
+                "`no` is not a market code",
+            ),
+            (
+                "policies:\n- partner: p\n  settings: [on]",
+                3,
+                "policies[0].settings",
+                "a map",
+            ),
+            (
+                "policies:\n- partner: p\n  settings:\n    pricing: on",
+                4,
+                "policies[0].settings[pricing]",
+                "`pricing` is not a feature key",
+            ),
+            (
+                "policies:\n- partner: p\n  settings:\n    pricing.view: yes",
+                4,
+                "policies[0].settings[pricing.view]",
+                "`yes` is no setting: `on` or `off` is accepted",
+            ),
+            (
+                "policies:\n- partner: p\n  settings:\n    pricing.view: 1",
+                4,
+                "policies[0].settings[pricing.view]",
+                "a number is no setting",
+            ),
+            (
+                "policies:\n- partner: p\n  settings:\n    pricing.view:",
+                4,
+                "policies[0].settings[pricing.view]",
+                "nothing is no setting",
+            ),
+            (
+                "policies:\n- partner: p\n  settings:\n    pricing.view: on\n    pricing.view: on",
+                5,
+                "file",
+                "used twice",
+            ),
+            (
+                "policies:\n- partner: p\n  accounts:\n    a b: {}",
+                4,
+                "policies[0].accounts[a b]",
+                "not an id",
+            ),
+            (
+                "policies:\n- partner: p\n  accounts:\n    a: on",
+                4,
+                "policies[0].accounts[a]",
+                "a map",
+            ),
+            (
+                "policies:\n- partner: p\n  accounts:\n    a: { pricing.view: maybe }",
+                4,
+                "policies[0].accounts[a][pricing.view]",
+                "`maybe` is no setting",
+            ),
+            (
+                "policies:\n- partner: p\n  accounts: { a: {} }\n- partner: q\n  accounts:\n    a: {}",
+                6,
+                "policies[1].accounts[a]",
+                "first on line 3",
+            ),
+            (
+                "policies:\n- partner: p\n  markets: []",
+                3,
+                "policies[0].markets",
+                "partner, billing_markets, settings, accounts are accepted",
+            ),
+            (
+                &many(257),
+                260,
+                "policies[0].settings",
+                "257 settings; at most 256",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_setting_without_effect_is_kept_with_a_warning() {
+        let text = "policies:\n- partner: p\n  settings:\n    pricing.view: on\n    future.feature: on\n  accounts:\n    a:\n      services.order: off\n";
+        let (import, warnings) = parse(text, &matrix()).unwrap();
+        let found: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "line 5: policies[0].settings[future.feature]: has no effect: the matrix does not have this feature; it is kept",
+                "line 8: policies[0].accounts[a][services.order]: has no effect: no partner may decide this feature; it is kept",
+            ]
+        );
+        let policy = &import.policies[0].value;
+        assert_eq!(policy.settings.len(), 2);
+        assert_eq!(policy.accounts[0].value.settings.len(), 1);
+    }
+}
