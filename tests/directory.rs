@@ -81,7 +81,9 @@ fn settings(directory: &Directory, entry: &Entry) -> (Option<Setting>, Option<Se
             profile,
             policy: Some(policy),
         } => (profile.settings.of(pricing), policy.settings.of(pricing)),
-        other => panic!("not a managed account: {other:?}"),
+        other @ (Entry::Known { policy: None, .. } | Entry::Unknown | Entry::Inconsistent) => {
+            panic!("not a managed account: {other:?}")
+        }
     }
 }
 
