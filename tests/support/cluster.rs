@@ -196,6 +196,8 @@ impl Cluster {
             std::thread::yield_now();
         }
         fs::remove_file(self.data().join("postmaster.pid")).unwrap();
+        // Where nobody reaps orphans, the dead postmaster's number still looks taken to the next.
+        fs::remove_file(self.folder.join(format!(".s.PGSQL.{}.lock", self.port))).unwrap();
     }
 
     /// Stops every process of the server where it is, as a machine that hangs.
