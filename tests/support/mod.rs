@@ -10,7 +10,13 @@
 )]
 
 mod cluster;
+pub mod demo;
 pub mod gate;
+pub mod gated;
+pub mod http2;
+pub mod raw;
+pub mod refused;
+pub mod requests;
 pub mod server;
 
 use std::sync::LazyLock;
@@ -48,4 +54,12 @@ pub(crate) fn patient(database: &Database) -> PostgresConfig {
         ..PostgresLimits::default()
     };
     PostgresConfig::parse(database.url(), None, limits).unwrap()
+}
+
+/// The answer, which has to come: what hangs is a failure and not a test that never ends.
+pub async fn within<T>(what: &str, answer: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(60), answer).await {
+        Ok(answer) => answer,
+        Err(_elapsed) => panic!("{what}: nothing after a minute"),
+    }
 }

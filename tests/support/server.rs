@@ -12,6 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
+use super::{demo, within};
+
 pub type Client = AuthorizationServiceClient<Channel>;
 
 /// The configuration of a test: quick polls, else the defaults.
@@ -71,7 +73,7 @@ impl Server {
 
     /// One over memory with the demo data.
     pub async fn demo() -> Self {
-        Self::start(config(memory(datafile::DEMO))).await
+        Self::start(config(demo::store())).await
     }
 
     pub async fn channel(&self) -> Channel {
@@ -97,6 +99,6 @@ impl Server {
     /// Drains, and says how that went.
     pub async fn stop(self) -> Drained {
         self.shutdown.cancel();
-        self.serving.await.unwrap().unwrap()
+        within("the drain", self.serving).await.unwrap().unwrap()
     }
 }

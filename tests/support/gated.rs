@@ -1,0 +1,79 @@
+//! A server over a store that a test can hold, so that a call is in flight for as long as it likes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::app::Drained;
+use portcullis::authorizer::Authorizer;
+use portcullis::directory::{Directory, DirectoryConfig};
+use portcullis::edge::{Router, Server};
+use portcullis::grpc::AuthorizationApi;
+use portcullis::proto::v1::authorization_service_client::AuthorizationServiceClient;
+use portcullis::store::Store as _;
+use portcullis::store::memory::MemoryStore;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use super::gate::Gate;
+use super::server::{Client, built_in_matrix};
+use super::{demo, within};
+
+pub struct GatedServer {
+    pub gate: Arc<Gate>,
+    pub grpc: SocketAddr,
+    drain: CancellationToken,
+    serving: JoinHandle<Drained>,
+    loader: JoinHandle<()>,
+}
+
+impl GatedServer {
+    /// One with the demo data, that has looked at its store.
+    pub async fn start(request_timeout: Duration, grace: Duration) -> Self {
+        let store = MemoryStore::default();
+        store.import(demo::import(), &|_| {}).await.unwrap();
+        let gate = Gate::new(store);
+        let (directory, loader) = Directory::new(
+            gate.clone(),
+            Arc::new(built_in_matrix()),
+            DirectoryConfig::default(),
+        );
+        let loader = tokio::spawn(loader);
+        within("the first poll", gate.until(|asked| asked.polls > 0)).await;
+
+        let drain = CancellationToken::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let grpc = listener.local_addr().unwrap();
+        let health = HealthServer::new(HealthService::from_health_reporter(HealthReporter::new()));
+        let api = AuthorizationApi::new(Authorizer::new(directory));
+        let router = Router::new(api, health, request_timeout, drain.clone());
+        let serving = tokio::spawn(Server::new(listener, router).serve(drain.clone(), grace));
+        Self {
+            gate,
+            grpc,
+            drain,
+            serving,
+            loader,
+        }
+    }
+
+    pub async fn client(&self) -> Client {
+        AuthorizationServiceClient::connect(format!("http://{}", self.grpc))
+            .await
+            .unwrap()
+    }
+
+    pub fn begin_drain(&self) {
+        self.drain.cancel();
+    }
+
+    pub async fn stop(self) -> Drained {
+        self.drain.cancel();
+        let drained = within("the drain", self.serving).await.unwrap();
+        self.loader.abort();
+        drained
+    }
+}
