@@ -2,6 +2,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     reason = "each test binary is a crate of its own and uses a part of this"
 )]
 
@@ -16,6 +17,11 @@ pub(crate) use cluster::{Authentication, Cluster, Database, Options};
 
 /// The cluster that the tests of one binary share, each with a database of its own.
 static SHARED: LazyLock<Cluster> = LazyLock::new(Cluster::start);
+
+/// The cluster that is shared: not to be stopped or frozen.
+pub(crate) fn shared() -> &'static Cluster {
+    &SHARED
+}
 
 /// An empty database in the shared cluster.
 pub(crate) fn empty_database(name: &str) -> Database {
@@ -36,10 +42,14 @@ pub(crate) fn store(database: &Database) -> PostgresStore {
 
 /// How to reach `database`, for a test that is not about time.
 pub(crate) fn patient(database: &Database) -> PostgresConfig {
-    let limits = PostgresLimits {
+    PostgresConfig::parse(database.url(), None, patience()).unwrap()
+}
+
+/// Limits for a test that is not about time.
+pub(crate) fn patience() -> PostgresLimits {
+    PostgresLimits {
         store_timeout: Duration::from_secs(30),
         catalog_timeout: Duration::from_secs(60),
         ..PostgresLimits::default()
-    };
-    PostgresConfig::parse(database.url(), None, limits).unwrap()
+    }
 }
