@@ -195,9 +195,12 @@ impl Cluster {
         while processes.iter().any(lives) {
             std::thread::yield_now();
         }
-        fs::remove_file(self.data().join("postmaster.pid")).unwrap();
-        // Where nobody reaps orphans, the dead postmaster's number still looks taken to the next.
-        fs::remove_file(self.folder.join(format!(".s.PGSQL.{}.lock", self.port))).unwrap();
+        // What a server leaves behind keeps the next from starting while its number is taken,
+        // which it is until somebody has waited for it.
+        let port = self.port;
+        for file in ["data/postmaster.pid", &format!(".s.PGSQL.{port}.lock")] {
+            fs::remove_file(self.folder.join(file)).unwrap();
+        }
     }
 
     /// Stops every process of the server where it is, as a machine that hangs.
@@ -391,7 +394,7 @@ fn guard(folder: &Path) -> Child {
             kill -CONT "$pid"
             kill -QUIT "$pid"
             tries=0
-            while kill -0 "$pid" && [ "$tries" -lt 100 ]; do
+            while [ -e "$1/data/postmaster.pid" ] && [ "$tries" -lt 100 ]; do
                 tries=$((tries + 1))
                 sleep 0.1
             done

@@ -29,6 +29,11 @@ pub(crate) use cluster::{Authentication, Cluster, Database, Options};
 /// The cluster that the tests of one binary share, each with a database of its own.
 static SHARED: LazyLock<Cluster> = LazyLock::new(Cluster::start);
 
+/// The cluster that is shared: not to be stopped or frozen.
+pub(crate) fn shared() -> &'static Cluster {
+    &SHARED
+}
+
 /// An empty database in the shared cluster.
 pub(crate) fn empty_database(name: &str) -> Database {
     SHARED.database(name)
@@ -48,12 +53,16 @@ pub(crate) fn store(database: &Database) -> PostgresStore {
 
 /// How to reach `database`, for a test that is not about time.
 pub(crate) fn patient(database: &Database) -> PostgresConfig {
-    let limits = PostgresLimits {
+    PostgresConfig::parse(database.url(), None, patience()).unwrap()
+}
+
+/// Limits for a test that is not about time.
+pub(crate) fn patience() -> PostgresLimits {
+    PostgresLimits {
         store_timeout: Duration::from_secs(30),
         catalog_timeout: Duration::from_secs(60),
         ..PostgresLimits::default()
-    };
-    PostgresConfig::parse(database.url(), None, limits).unwrap()
+    }
 }
 
 /// The answer, which has to come: what hangs is a failure and not a test that never ends.

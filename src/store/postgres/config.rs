@@ -135,7 +135,8 @@ fn defaults() -> Config {
     let mut config = Config::new();
     config
         .application_name("portcullis")
-        .connect_timeout(Duration::from_secs(5))
+        // For each address: where the first does not answer, there has to be time for the next.
+        .connect_timeout(Duration::from_secs(2))
         .tcp_user_timeout(Duration::from_secs(10))
         .keepalives_idle(Duration::from_secs(10))
         .keepalives_interval(Duration::from_secs(5))

@@ -19,7 +19,7 @@ type TlsStream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 
 /// How long a connection may take until it can be used. Longer than a load may: a connection that
 /// comes too late for the load that asked for it serves the next one.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a request to cancel may take to be delivered.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);

@@ -190,7 +190,7 @@ fn parse_url(text: &str) -> Result<Vec<Parameter>, PostgresConfigError> {
     };
     if text.contains('@') {
         return Err(malformed(
-            "a second `@` follows the first; write `@` in a password as `%40`, and `/` as `%2F`",
+            "an `@` stands where no `@` can; write `@` in a password as `%40`, and `/` as `%2F`",
         ));
     }
     push_hosts(&mut parameters, hosts)?;
