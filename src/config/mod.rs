@@ -24,7 +24,7 @@ use clap::FromArgMatches as _;
 pub use client::{CatalogArgs, CheckArgs, ClientArgs, FeaturesArgs};
 pub use complaint::{Refused, Stop};
 pub use database::{DatabaseArgs, MatrixArgs};
-pub use environment::{Environment, PREFIX, unknown, variable};
+pub use environment::{Environment, NotText, PREFIX, unknown, variable};
 pub use layers::Origins;
 pub use program::{Command, Program};
 pub use serve::{LogFormat, ServeArgs};

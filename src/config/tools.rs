@@ -118,7 +118,7 @@ pub enum MatrixFormat {
 pub struct HealthcheckArgs {
     /// Where the service answers probes: its own --http-listen
     ///
-    /// An unspecified address (0.0.0.0, [::]) is asked on loopback.
+    /// An unspecified address (`0.0.0.0`, `[::]`) is asked on loopback.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = value::address)]
     pub http_listen: SocketAddr,
 }
