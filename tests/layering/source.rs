@@ -270,6 +270,10 @@ fn is_test(attributes: &[syn::Attribute]) -> bool {
     })
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the enum is open: it cannot be matched whole"
+)]
 fn attributes(item: &syn::Item) -> &[syn::Attribute] {
     match item {
         syn::Item::Const(item) => &item.attrs,

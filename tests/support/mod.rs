@@ -9,6 +9,7 @@
     reason = "each test binary is a crate of its own and uses a part of this"
 )]
 
+pub mod cases;
 mod cluster;
 pub mod demo;
 pub mod gate;
