@@ -20,9 +20,9 @@ use crate::grpc::{
 use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
 
 use super::deadline::time_left;
-use super::drain::DrainBody;
+use super::drain::{AskBody, DrainBody};
 
-type Streaming = BoxCloneSyncService<Request<Incoming>, Response<Body>, Infallible>;
+type Streaming = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// Every service on the gRPC port.
 #[derive(Clone)]
@@ -75,7 +75,7 @@ impl Router {
         drain: CancellationToken,
     ) -> Self
     where
-        H: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        H: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
             + Clone
             + Send
             + Sync
@@ -101,13 +101,13 @@ impl Router {
     #[must_use]
     pub fn with_reflection<V1, V1Alpha>(mut self, v1: V1, v1alpha: V1Alpha) -> Self
     where
-        V1: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        V1: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
             + Clone
             + Send
             + Sync
             + 'static,
         V1::Future: Send,
-        V1Alpha: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
+        V1Alpha: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
             + Clone
             + Send
             + Sync
@@ -146,9 +146,15 @@ impl Router {
             Route::FilterCatalog => {
                 within_deadline(self.catalog, request, self.request_timeout).await
             }
-            Route::Health => until_drained(Some(self.health), request, self.drain).await,
-            Route::ReflectionV1 => until_drained(v1, request, self.drain).await,
-            Route::ReflectionV1Alpha => until_drained(v1alpha, request, self.drain).await,
+            Route::Health => {
+                until_drained(Some(self.health), request, self.request_timeout, self.drain).await
+            }
+            Route::ReflectionV1 => {
+                until_drained(v1, request, self.request_timeout, self.drain).await
+            }
+            Route::ReflectionV1Alpha => {
+                until_drained(v1alpha, request, self.request_timeout, self.drain).await
+            }
             Route::Nothing => unimplemented(),
         }
     }
@@ -156,13 +162,9 @@ impl Router {
 
 /// A call that is cut at its deadline. It is cut between two steps of its future: what it waits for
 /// goes on for others, and only the waiting ends.
-async fn within_deadline<S>(
-    service: S,
-    request: Request<Incoming>,
-    longest: Duration,
-) -> Response<Body>
+async fn within_deadline<S, B>(service: S, request: Request<B>, longest: Duration) -> Response<Body>
 where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
 {
     let left = match time_left(request.headers(), longest) {
         Ok(left) => left,
@@ -175,20 +177,22 @@ where
     }
 }
 
+/// A call whose answer may be a stream: its beginning has a deadline, and its end is the drain's.
 async fn until_drained(
     service: Option<Streaming>,
     request: Request<Incoming>,
+    longest: Duration,
     drain: CancellationToken,
 ) -> Response<Body> {
     let Some(service) = service else {
         return unimplemented();
     };
-    match service.oneshot(request).await {
-        Ok(response) => {
-            response.map(|body| Body::new(DrainBody::new(body, drain.cancelled_owned())))
-        }
-        Err(never) => match never {},
-    }
+    let (parts, asked) = request.into_parts();
+    let (asked, asking) = AskBody::new(asked);
+    let request = Request::from_parts(parts, Body::new(asked));
+    within_deadline(service, request, longest)
+        .await
+        .map(|body| Body::new(DrainBody::new(body, drain.cancelled_owned(), asking)))
 }
 
 /// tonic says OUT_OF_RANGE for a message that is larger than its service takes, and nothing else

@@ -102,6 +102,13 @@ impl Server {
 async fn connection(stream: TcpStream, router: Router, drain: CancellationToken) {
     // Answers are small and awaited: waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
+    // A peer that has said nothing has no call to finish, and hyper would wait for its first word.
+    let mut first = [0];
+    tokio::select! {
+        biased;
+        _ = stream.peek(&mut first) => {}
+        () = drain.cancelled() => return,
+    }
     let service = service_fn(move |request| {
         let router = router.clone();
         async move { Ok::<_, Infallible>(router.answer(request).await) }

@@ -18,21 +18,30 @@ const DOMAIN: &str = "portcullis";
 /// When to try again: by then a poll has been made, and a store that restarts may be back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The most violations that one error names: they travel in a header.
+/// The most violations that one error names.
 const MAX_VIOLATIONS: usize = 20;
+
+/// The most bytes of violations after the first: an error travels in headers, where they grow by a
+/// third, and clients accept 8 KiB of headers before they take the connection for broken.
+const MAX_VIOLATION_BYTES: usize = 3 << 10;
 
 /// What is wrong with a request, field by field.
 #[derive(Debug, Default)]
 pub(super) struct Violations {
     found: Vec<(String, String)>,
+    bytes: usize,
     more: usize,
 }
 
 impl Violations {
     /// Notes that `field`, a path as in the proto, is wrong.
     pub(super) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        if self.found.len() < MAX_VIOLATIONS {
-            self.found.push((field.into(), message.into()));
+        let (field, message) = (field.into(), message.into());
+        let bytes = self.bytes + field.len() + message.len();
+        let fits = self.found.len() < MAX_VIOLATIONS && bytes <= MAX_VIOLATION_BYTES;
+        if self.found.is_empty() || (self.more == 0 && fits) {
+            self.bytes = bytes;
+            self.found.push((field, message));
         } else {
             self.more += 1;
         }
@@ -254,5 +263,17 @@ mod tests {
             MAX_VIOLATIONS
         );
         assert!(Violations::default().none().is_ok());
+    }
+
+    #[test]
+    fn long_violations_are_fewer() {
+        let mut violations = Violations::default();
+        for i in 0..10 {
+            violations.add(format!("locations[{i}].id"), "x".repeat(1_000));
+        }
+        let status = violations.none().unwrap_err();
+        assert!(status.message().ends_with("x (and 9 more)"), "{status:?}");
+        let named = status.get_error_details().bad_request().cloned();
+        assert_eq!(named.unwrap().field_violations.len(), 3);
     }
 }

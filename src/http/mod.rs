@@ -54,7 +54,13 @@ pub fn local_addr(listener: &TcpListener) -> std::io::Result<SocketAddr> {
 
 fn answer(request: &Request<Incoming>, readiness: &Readiness) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "GET is accepted\n");
+        let mut response = text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "GET and HEAD are accepted\n",
+        );
+        let allowed = http::HeaderValue::from_static("GET, HEAD");
+        response.headers_mut().insert(header::ALLOW, allowed);
+        return response;
     }
     match request.uri().path() {
         // That this is answered is the whole of it: the process turns over.

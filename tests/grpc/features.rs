@@ -1,6 +1,7 @@
 //! CheckFeature, BatchCheckFeatures and ListFeatures.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use portcullis::app::Drained;
 use portcullis::domain::AccountKind;
@@ -186,9 +187,9 @@ async fn a_batch_may_have_one_check_and_a_thousand() {
     assert_eq!(results.len(), 1_000);
     let mut single = BTreeMap::new();
     for ((account, feature), result) in pairs.into_iter().zip(results) {
-        if !single.contains_key(&(account, feature)) {
+        if let Entry::Vacant(entry) = single.entry((account, feature)) {
             let answer = client.check_feature(check(account, feature)).await.unwrap();
-            single.insert((account, feature), answer.into_inner());
+            entry.insert(answer.into_inner());
         }
         let want = &single[&(account, feature)];
         assert_eq!(

@@ -124,12 +124,9 @@ async fn each_kind_of_account_sees_its_part() {
         ("saltmarsh-farms", 0),
     ] {
         let answer = filter(&mut client, ids(catalog(account))).await;
-        let (shown, hidden) = (answer.location_ids.len(), answer.hidden_count);
-        assert_eq!(
-            (shown, hidden),
-            (visible, 143 - visible as u32),
-            "{account}"
-        );
+        let hidden = answer.hidden_count as usize;
+        assert_eq!(answer.location_ids.len(), visible, "{account}");
+        assert_eq!(hidden, 143 - visible, "{account}");
         // Nothing to see is an answer; that the account may order is said beside it.
         assert_eq!(answer.ordering.unwrap().effect(), v1::Effect::Allow);
     }
@@ -396,6 +393,7 @@ async fn a_token_belongs_to_its_account_and_filters() {
     let mut damaged = token.clone();
     let last = damaged.pop().unwrap();
     damaged.push(if last == 'A' { 'B' } else { 'A' });
+    let cut: String = token.chars().skip(1).collect();
     for (account, catalog) in [
         ("hollowlog", filter(&["AU", "NZ"], &[], &token)),
         ("acme", filter(&["AU"], &[], &token)),
@@ -403,7 +401,7 @@ async fn a_token_belongs_to_its_account_and_filters() {
         ("acme", filter(&["AU", "NZ", "SG"], &[], &token)),
         ("acme", filter(&["AU", "NZ"], &["Sydney"], &token)),
         ("acme", filter(&["AU", "NZ"], &[], &damaged)),
-        ("acme", filter(&["AU", "NZ"], &[], &token[1..])),
+        ("acme", filter(&["AU", "NZ"], &[], &cut)),
         ("acme", filter(&["AU", "NZ"], &[], &format!("{token}A"))),
         ("acme", filter(&["AU", "NZ"], &[], &format!("{token}="))),
         ("acme", filter(&["AU", "NZ"], &[], "eqsy3")),
