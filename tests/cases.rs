@@ -1,16 +1,24 @@
 #![cfg(test)]
-//! The golden decisions of `tests/cases/*.yaml`, put to the bare domain.
+//! The golden decisions of `tests/cases/*.yaml`, put to the bare domain, to gRPC over memory and to
+//! gRPC over Postgres with its cache. All agree.
 
 #[path = "cases/domain.rs"]
 mod domain;
 mod support;
+#[path = "cases/wire.rs"]
+mod wire;
 
 use std::collections::BTreeSet;
 
 use domain::Domain;
+use portcullis::app::StoreChoice;
+use portcullis::datafile;
 use portcullis::domain::{Audience, FeatureMatrix};
-use portcullis::store::{State, plan};
-use support::cases;
+use portcullis::store::{Import, State, Store as _, plan};
+use support::cases::{self, CaseFile};
+use support::server::{Server, config};
+use support::{database, patient, store};
+use wire::Wire;
 
 #[tokio::test]
 async fn the_domain_answers_every_case() {
@@ -19,15 +27,47 @@ async fn the_domain_answers_every_case() {
     }
 }
 
-/// What the domain is asked here can be put to a server as well.
-#[test]
-fn the_data_of_every_case_is_a_data_file() {
+#[tokio::test]
+async fn grpc_over_memory_answers_every_case() {
     for file in cases::load() {
-        let matrix = file.matrix.as_deref().unwrap_or(FeatureMatrix::BUILT_IN);
-        let matrix = FeatureMatrix::parse(matrix).unwrap();
-        let (import, _warnings) = portcullis::datafile::parse(&file.data, &matrix)
+        let (matrix, import) = read(&file);
+        ask(&file, matrix, StoreChoice::Memory(import)).await;
+    }
+}
+
+#[tokio::test]
+async fn grpc_over_postgres_answers_every_case() {
+    for file in cases::load() {
+        let database = database(&format!("cases_{}", file.topic)).await;
+        let (matrix, import) = read(&file);
+        store(&database).import(&import, &|_| {}).await.unwrap();
+        ask(&file, matrix, StoreChoice::Postgres(patient(&database))).await;
+    }
+}
+
+/// Puts every case to a server, twice: what was loaded the first time is cached the second.
+async fn ask(file: &CaseFile, matrix: FeatureMatrix, store: StoreChoice) {
+    let mut config = config(store);
+    config.matrix = matrix;
+    let server = Server::start(config).await;
+    let wire = Wire(server.client().await);
+    file.run(&wire).await;
+    file.run(&wire).await;
+}
+
+fn read(file: &CaseFile) -> (FeatureMatrix, Import) {
+    let matrix = file.matrix.as_deref().unwrap_or(FeatureMatrix::BUILT_IN);
+    let matrix = FeatureMatrix::parse(matrix).unwrap();
+    let (import, _warnings) = datafile::parse(&file.data, &matrix)
+        .unwrap_or_else(|error| panic!("{}: {error}", file.topic));
+    (matrix, import)
+}
+
+#[test]
+fn the_data_of_every_case_is_consistent() {
+    for file in cases::load() {
+        plan(&State::default(), &read(&file).1)
             .unwrap_or_else(|error| panic!("{}: {error}", file.topic));
-        plan(&State::default(), &import).unwrap_or_else(|error| panic!("{}: {error}", file.topic));
     }
 }
 
