@@ -7,7 +7,7 @@ use super::database::{DatabaseArgs, MatrixArgs};
 use super::layers::Origins;
 use super::text::{escaped, shown};
 use crate::domain::FeatureMatrix;
-use crate::store::postgres::{PostgresConfig, PostgresLimits};
+use crate::store::postgres::{PostgresConfig, PostgresConfigError, PostgresLimits};
 
 /// The matrix that the settings mean.
 ///
@@ -54,7 +54,14 @@ pub fn database(
     };
     PostgresConfig::parse(url.trim(), args.database_tls_ca.as_deref(), limits)
         .map(Some)
-        .map_err(|error| Refused::new(format!("{}: {error}", origins.name(long))))
+        .map_err(|error| {
+            // Which setting it is about: the file, if one was named, and the URL otherwise.
+            let at_fault = match (&error, &args.database_tls_ca) {
+                (PostgresConfigError::Roots(_), Some(_)) => "database-tls-ca",
+                (_, _) => long,
+            };
+            Refused::new(format!("{}: {error}", origins.name(at_fault)))
+        })
 }
 
 fn url_in(file: &Path, origins: &Origins) -> Result<String, Refused> {

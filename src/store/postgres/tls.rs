@@ -95,9 +95,11 @@ pub(super) fn connector(
             .with_root_certificates(read(roots)?)
             .with_no_client_auth(),
         Verified::Chain | Verified::Nothing => {
-            let roots = match verified {
-                Verified::Chain => Some(read(roots)?),
-                Verified::Nothing | Verified::ChainAndName => None,
+            let roots = match (verified, roots) {
+                (Verified::Chain, roots) => Some(read(roots)?),
+                // A file that was named and cannot be read is a mistake, though it is not used.
+                (_, Roots::File(_)) => read(roots).map(|_| None)?,
+                (_, Roots::System | Roots::OnlySystem) => None,
             };
             builder
                 .dangerous()
