@@ -14,6 +14,7 @@ use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
+use crate::clock::Moment;
 use crate::grpc::{
     AuthorizationApi, MAX_CATALOG_MESSAGE, MAX_MESSAGE, deadline_exceeded, message_too_large,
 };
@@ -170,7 +171,10 @@ where
         Ok(left) => left,
         Err(status) => return status.into_http(),
     };
+    let began = Moment::now();
     match tokio::time::timeout(left, service.oneshot(request)).await {
+        // An answer that was there at the first look may still be too late.
+        Ok(Ok(_)) if Moment::now().since(began) >= left => deadline_exceeded().into_http(),
         Ok(Ok(response)) => with_our_status(response),
         Ok(Err(never)) => match never {},
         Err(_elapsed) => deadline_exceeded().into_http(),
