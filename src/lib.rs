@@ -2,7 +2,9 @@
 
 pub mod app;
 pub mod authorizer;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod datafile;
 pub mod directory;
 pub mod domain;

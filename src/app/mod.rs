@@ -24,6 +24,7 @@ use crate::edge::{Router, Server};
 use crate::grpc::{AuthorizationApi, reflection};
 use crate::http::{self, Readiness};
 use crate::store::memory::MemoryStore;
+use crate::store::postgres::{PostgresConfig, PostgresStore};
 use crate::store::{Import, Store};
 
 pub use crate::edge::Drained;
@@ -54,6 +55,8 @@ pub struct ServeConfig {
 pub enum StoreChoice {
     /// In memory: this data.
     Memory(Import),
+    /// In Postgres.
+    Postgres(PostgresConfig),
 }
 
 /// A service that has its ports, and does not answer yet.
@@ -81,6 +84,7 @@ pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
             store.import(&import, &|_| {}).await?;
             Arc::new(store)
         }
+        StoreChoice::Postgres(postgres) => Arc::new(PostgresStore::new(postgres)?),
     };
     Ok(Bound {
         store,

@@ -23,16 +23,12 @@ pub(super) async fn keep_told(
     ready: watch::Sender<Readiness>,
     drain: CancellationToken,
 ) {
-    tell(
-        &reporter,
-        &ready,
-        Readiness::NotReady("starting".to_owned()),
-    )
-    .await;
+    let mut told = None;
     loop {
         let now = judge(&directory.status());
-        if *ready.borrow() != now {
-            tell(&reporter, &ready, now).await;
+        if told.as_ref() != Some(&now) {
+            tell(&reporter, &ready, now.clone()).await;
+            told = Some(now);
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}

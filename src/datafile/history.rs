@@ -1,8 +1,11 @@
 //! What a change was, for whoever reads the history of changes: before and after, in the shapes
 //! of the data file.
 
+mod sides;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
-use std::io;
 
 use serde_json::{Map, Value};
 
@@ -10,6 +13,8 @@ use crate::domain::{Account, AccountId, SettingMap};
 use crate::store::{Delta, Edit, Edits, StoredPolicy};
 
 use super::shape::{self, Shape};
+
+use sides::{Sides, differing};
 
 /// The most bytes that before and after take together as JSON.
 pub const MAX_HISTORY_BYTES: usize = 64 * 1024;
@@ -42,58 +47,6 @@ pub fn history(delta: &Delta) -> (Value, Value) {
             .filter(Sides::fit)
     };
     whole.or_else(ids).unwrap_or_else(|| numbers(delta)).into()
-}
-
-/// One JSON object before and after.
-#[derive(Default)]
-struct Sides {
-    before: Map<String, Value>,
-    after: Map<String, Value>,
-}
-
-impl Sides {
-    fn put(&mut self, key: impl Into<String>, before: Value, after: Value) {
-        let key = key.into();
-        self.before.insert(key.clone(), before);
-        self.after.insert(key, after);
-    }
-
-    /// Puts an object inside, unless it is empty.
-    fn put_sides(&mut self, key: impl Into<String>, inner: Self) {
-        if !inner.before.is_empty() {
-            self.put(key, Value::Object(inner.before), Value::Object(inner.after));
-        }
-    }
-
-    fn fit(&self) -> bool {
-        let mut room = Room(MAX_HISTORY_BYTES);
-        [&self.before, &self.after]
-            .into_iter()
-            .all(|side| serde_json::to_writer(&mut room, side).is_ok())
-    }
-}
-
-impl From<Sides> for (Value, Value) {
-    fn from(sides: Sides) -> Self {
-        (Value::Object(sides.before), Value::Object(sides.after))
-    }
-}
-
-/// Counts what is written, and fails when there is too much of it.
-struct Room(usize);
-
-impl io::Write for Room {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 = self
-            .0
-            .checked_sub(bytes.len())
-            .ok_or(io::ErrorKind::FileTooLarge)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn differences(delta: &Delta) -> Sides {
@@ -159,26 +112,6 @@ fn fields(shape: &Shape<'_>) -> Map<String, Value> {
         .filter(|(key, _)| !matches!(key.as_ref(), "id" | "code"))
         .map(|(key, value)| (key.to_string(), value.to_json()))
         .collect()
-}
-
-/// The entries that differ; null where one side has none.
-fn differing(mut before: Map<String, Value>, mut after: Map<String, Value>) -> Sides {
-    let same: Vec<String> = before
-        .iter()
-        .filter(|(key, value)| after.get(*key) == Some(value))
-        .map(|(key, _)| key.clone())
-        .collect();
-    for key in &same {
-        before.remove(key);
-        after.remove(key);
-    }
-    for key in before.keys() {
-        after.entry(key).or_insert(Value::Null);
-    }
-    for key in after.keys() {
-        before.entry(key).or_insert(Value::Null);
-    }
-    Sides { before, after }
 }
 
 fn settings(before: Option<&SettingMap>, after: Option<&SettingMap>) -> Sides {

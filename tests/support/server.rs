@@ -33,6 +33,12 @@ pub fn config(store: StoreChoice) -> ServeConfig {
     }
 }
 
+/// The same, with another pace of the poll.
+pub fn with_poll(mut config: ServeConfig, poll_interval: Duration) -> ServeConfig {
+    config.directory.poll_interval = poll_interval;
+    config
+}
+
 pub fn built_in_matrix() -> FeatureMatrix {
     FeatureMatrix::parse(FeatureMatrix::BUILT_IN).unwrap()
 }

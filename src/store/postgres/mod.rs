@@ -1,1 +1,108 @@
-//! Policies in Postgres.
+//! A store in Postgres, version 14 or later.
+//!
+//! Reads go through a pool and are one statement each; polls have a connection of their own, so
+//! that they see an outage and its end however busy the pool is; an import has one too. No
+//! prepared statements and no session state, so that transaction poolers are fine. Every call has
+//! a limit on its time, waiting and connecting included.
+
+mod config;
+mod connect;
+mod dsn;
+mod failure;
+mod import;
+mod load;
+mod migrate;
+mod pool;
+mod read;
+mod row;
+mod rows;
+mod tls;
+mod write;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{
+    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Snapshot, State,
+    Store, StoreError,
+};
+use crate::domain::{AccountId, Head};
+use pool::Connections;
+
+pub use config::{PostgresConfig, PostgresConfigError, PostgresLimits};
+pub use migrate::{Migrated, migrate};
+
+/// Policies in Postgres.
+pub struct PostgresStore {
+    config: PostgresConfig,
+    reads: Connections,
+    polls: Connections,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("config", &self.config)
+            .field("reads", &self.reads)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// A store that connects when it is first asked: Postgres may be down now.
+    ///
+    /// # Errors
+    /// [`StoreError::Broken`] where the pools cannot be made.
+    pub fn new(config: PostgresConfig) -> Result<Self, StoreError> {
+        let pool = |size| Connections::new(config.connector.clone(), size);
+        Ok(Self {
+            reads: pool(config.limits.pool_size)?,
+            polls: pool(1)?,
+            config,
+        })
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn load(&self, accounts: &[AccountId]) -> Result<Snapshot, StoreError> {
+        load::load(&self.reads, self.config.limits.store_timeout, accounts).await
+    }
+
+    async fn load_catalog(&self) -> Result<CatalogSnapshot, StoreError> {
+        read::catalog(&self.reads, self.config.limits.catalog_timeout).await
+    }
+
+    async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {
+        let poll = load::poll(&self.polls, self.config.limits.store_timeout, seen).await?;
+        let is_other_history =
+            |seen: Head| poll.seen != Some(seen.change) || poll.at.head.revision < seen.revision;
+        if seen.is_some_and(is_other_history) {
+            self.reads.replace_all();
+        }
+        Ok(poll)
+    }
+
+    async fn import(
+        &self,
+        import: &Import,
+        progress: &(dyn Fn(ImportProgress) + Send + Sync),
+    ) -> Result<ImportOutcome, ImportError> {
+        let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
+        let run = import::run(self.config.clone(), Arc::new(import.clone()), sender);
+        let task = tokio::spawn(run);
+        while let Some(event) = events.recv().await {
+            progress(event);
+        }
+        task.await.unwrap_or_else(|error| {
+            // Only where the runtime ends: the task is not aborted, and does not panic.
+            Err(ImportError::OutcomeUnknown(error.into()))
+        })
+    }
+
+    async fn export(&self) -> Result<State, StoreError> {
+        read::export(&self.reads, self.config.limits.catalog_timeout).await
+    }
+}

@@ -1,0 +1,105 @@
+//! `healthcheck`: asks a service on this machine whether it is ready. For images that hold no
+//! other program that could.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::{Verdict, output};
+use crate::config::HealthcheckArgs;
+use crate::config::load::plain;
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+const LARGEST: u64 = 64 * 1024;
+
+pub(super) async fn run(args: &HealthcheckArgs) -> anyhow::Result<Verdict> {
+    let address = reachable(args.http_listen);
+    let answer = tokio::time::timeout(TIMEOUT, ask(address))
+        .await
+        .map_err(|_elapsed| anyhow!("`{address}` gave no answer within 2s"))?
+        .map_err(|error| {
+            anyhow!(
+                "cannot ask `{address}`: {}; is `portcullis serve` running? `--http-listen` or \
+                 `PORTCULLIS_HTTP_LISTEN` names another address",
+                plain(&error)
+            )
+        })?;
+    let (status, body) = parse(&answer)
+        .ok_or_else(|| anyhow!("`{address}` does not answer as an HTTP server does"))?;
+    if status != 200 {
+        bail!("`{address}` answered {status}: {body}");
+    }
+    output::print(&format!("{body}\n"))?;
+    Ok(Verdict::Yes)
+}
+
+/// An address to connect to: an unspecified one means every address of this machine.
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// HTTP/1.0, so that the body ends with the connection and comes in one piece.
+async fn ask(address: SocketAddr) -> std::io::Result<Vec<u8>> {
+    let mut connection = TcpStream::connect(address).await?;
+    let request = format!("GET /readyz HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    connection.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    connection.take(LARGEST).read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
+fn parse(answer: &[u8]) -> Option<(u16, String)> {
+    let text = String::from_utf8_lossy(answer);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let mut first = head.lines().next()?.split(' ');
+    if !first.next()?.starts_with("HTTP/1.") {
+        return None;
+    }
+    let status = first.next()?.parse().ok()?;
+    // One line, whatever the server says.
+    Some((status, body.trim().replace(['\r', '\n'], " ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unspecified_address_is_asked_on_loopback() {
+        for (address, want) in [
+            ("0.0.0.0:9090", "127.0.0.1:9090"),
+            ("[::]:9090", "[::1]:9090"),
+            ("10.1.2.3:9090", "10.1.2.3:9090"),
+        ] {
+            let address: SocketAddr = address.parse().unwrap();
+            assert_eq!(reachable(address).to_string(), want);
+        }
+    }
+
+    #[test]
+    fn an_answer_has_a_status_and_words() {
+        for (answer, want) in [
+            (
+                "HTTP/1.0 200 OK\r\na: b\r\n\r\nready\n",
+                Some((200, "ready")),
+            ),
+            (
+                "HTTP/1.1 503 Service Unavailable\r\n\r\nnot ready:\nstarting",
+                Some((503, "not ready: starting")),
+            ),
+            ("SSH-2.0-OpenSSH\r\n\r\n", None),
+            ("", None),
+        ] {
+            let want = want.map(|(status, body)| (status, body.to_owned()));
+            assert_eq!(parse(answer.as_bytes()), want);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `serve`: runs the service until a signal ends it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+
+use super::healthcheck::reachable;
+use super::signals::Signals;
+use super::{Verdict, demo, import, logging, output, words};
+use crate::app::{self, Bound, Drained, ServeConfig, StoreChoice};
+use crate::config::{Origins, ServeArgs, load};
+use crate::datafile;
+use crate::domain::FeatureMatrix;
+
+pub(super) fn run(
+    args: &ServeArgs,
+    origins: &Origins,
+    warnings: &[String],
+) -> anyhow::Result<Verdict> {
+    logging::start(args.logging.log_format, &args.logging.log)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let matrix = load::matrix(&args.matrix, origins)?;
+    let about = About {
+        store: store_in_words(args),
+        matrix: matrix_in_words(args, &matrix),
+        is_demo: is_demo(args),
+        reflection: args.listening.reflection,
+    };
+    let config = ServeConfig {
+        listen: args.listening.listen,
+        http_listen: args.listening.http_listen,
+        store: store(args, origins, &matrix)?,
+        matrix,
+        directory: args.directory(),
+        request_timeout: args.calls.request_timeout,
+        shutdown_grace: args.calls.shutdown_grace,
+        reflection: args.listening.reflection,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let drained = runtime.block_on(async {
+        let mut signals = Signals::listen()?;
+        let bound = app::build(config).await?;
+        output::print(&about.block(bound.grpc_addr()?, bound.http_addr()?))?;
+        until_drained(bound, &mut signals).await
+    });
+    // Whatever still runs was cut.
+    runtime.shutdown_background();
+    Ok(match drained? {
+        Drained::Clean => Verdict::Yes,
+        Drained::Cut(_) => Verdict::No,
+    })
+}
+
+/// Serves until a first signal, then until calls are done or a second one cuts them.
+async fn until_drained(bound: Bound, signals: &mut Signals) -> anyhow::Result<Drained> {
+    let shutdown = CancellationToken::new();
+    let mut serving = Box::pin(bound.serve(shutdown.clone()));
+    tokio::select! {
+        ended = &mut serving => return ended,
+        signal = signals.next() => tracing::info!(signal, "asked to end: draining"),
+    }
+    shutdown.cancel();
+    let drained = tokio::select! {
+        ended = &mut serving => ended?,
+        signal = signals.next() => {
+            tracing::warn!(signal, "asked again: ending at once");
+            return Ok(Drained::Cut(0));
+        }
+    };
+    match drained {
+        Drained::Clean => tracing::info!("drained: every call was finished"),
+        Drained::Cut(calls) => tracing::warn!(calls, "calls were cut at the end of the grace"),
+    }
+    Ok(drained)
+}
+
+fn is_demo(args: &ServeArgs) -> bool {
+    args.store.data.is_none() && !args.database.is_configured()
+}
+
+fn store(
+    args: &ServeArgs,
+    origins: &Origins,
+    matrix: &FeatureMatrix,
+) -> anyhow::Result<StoreChoice> {
+    if let Some(config) = load::database(&args.database, args.limits(), origins)? {
+        return Ok(StoreChoice::Postgres(config));
+    }
+    let (mut data, warnings) = match &args.store.data {
+        Some(file) => {
+            let text = load::read(file, "data", origins)?;
+            import::parse(&text, &load::name(file), matrix)?
+        }
+        None => import::parse(datafile::DEMO, "the demo data", matrix)?,
+    };
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    data.actor = "serve".to_owned();
+    Ok(StoreChoice::Memory(data))
+}
+
+fn store_in_words(args: &ServeArgs) -> String {
+    match &args.store.data {
+        Some(file) => format!("memory, from {}", load::name(file)),
+        None if is_demo(args) => {
+            "DEMO DATA, in memory: gone at exit, nobody's real accounts or prices".to_owned()
+        }
+        None => "Postgres".to_owned(),
+    }
+}
+
+fn matrix_in_words(args: &ServeArgs, matrix: &FeatureMatrix) -> String {
+    let features = words::count(matrix.features().count(), "feature", "features");
+    let from = args.matrix.matrix.as_deref().map(Path::new);
+    let from = from.map_or_else(|| "built in".to_owned(), load::name);
+    format!("{from}, {features}")
+}
+
+/// What is told once the ports are bound.
+struct About {
+    store: String,
+    matrix: String,
+    is_demo: bool,
+    reflection: bool,
+}
+
+impl About {
+    fn block(&self, grpc: SocketAddr, http: SocketAddr) -> String {
+        let mut text = format!(
+            "portcullis {} is up\n  gRPC    {grpc}\n  probes  http://{http}/livez, http://{http}/readyz\n  \
+             store   {}\n  matrix  {}\n",
+            env!("CARGO_PKG_VERSION"),
+            self.store,
+            self.matrix,
+        );
+        if self.is_demo {
+            text.push_str(
+                "\nNo store is configured: --database-url serves from Postgres, --data from a file of yours.\n\
+                 To try it, paste these (what to expect holds for the built-in matrix):\n",
+            );
+            text.push_str(&demo::lines(reachable(grpc), self.reflection));
+        }
+        text
+    }
+}

@@ -1,0 +1,94 @@
+//! Two layers: the command line, and below it the environment.
+//!
+//! The command line is read once to learn the command and which flags it gives. For every other
+//! flag of that command whose variable is set, `--flag=value` is added, and all of it is read
+//! again: so a variable is read by the very rules of its flag, and whatever the second reading
+//! refuses is a variable's.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::complaint::{Refused, Stop, explain};
+use super::environment::{Environment, NotText, variable};
+
+/// Which settings were given, and how; the others have their defaults.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origins {
+    flags: BTreeSet<String>,
+    variables: BTreeSet<String>,
+}
+
+impl Origins {
+    /// Whether `--long` or its variable was given.
+    #[must_use]
+    pub fn given(&self, long: &str) -> bool {
+        self.flags.contains(long) || self.variables.contains(long)
+    }
+
+    /// What to call the setting `--long` in a message: by what the person wrote.
+    #[must_use]
+    pub fn name(&self, long: &str) -> String {
+        if self.variables.contains(long) {
+            format!("`{}`", variable(long))
+        } else {
+            format!("`--{long}`")
+        }
+    }
+}
+
+/// Reads `arguments` (the first is the program) by `command`, and `environment` below them.
+pub(super) fn read(
+    command: &clap::Command,
+    mut arguments: Vec<OsString>,
+    environment: &Environment,
+) -> Result<(ArgMatches, Origins), Stop> {
+    let first = command.clone().try_get_matches_from(&arguments);
+    let named = arguments.get(1).and_then(|name| name.to_str());
+    let named = named.filter(|name| command.find_subcommand(name).is_some());
+    let first = first.map_err(|error| explain(&error, &Origins::default(), named))?;
+
+    let Some((name, given)) = first.subcommand() else {
+        return Ok((first, Origins::default()));
+    };
+    let mut origins = Origins::default();
+    let mut added = Vec::new();
+    let flags = command
+        .find_subcommand(name)
+        .into_iter()
+        .flat_map(clap::Command::get_arguments);
+    for flag in flags {
+        let Some(long) = flag.get_long() else {
+            continue;
+        };
+        if given.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine) {
+            origins.flags.insert(long.to_owned());
+        } else if let Some(value) = value_of(environment, long)? {
+            origins.variables.insert(long.to_owned());
+            added.push(OsString::from(format!("--{long}={value}")));
+        }
+    }
+    // Behind the name of the command, and so before any `--`.
+    let behind = arguments.len().min(2);
+    arguments.splice(behind..behind, added);
+    let both = command
+        .clone()
+        .try_get_matches_from(&arguments)
+        .map_err(|error| explain(&error, &origins, Some(name)))?;
+    Ok((both, origins))
+}
+
+fn value_of<'a>(environment: &'a Environment, long: &str) -> Result<Option<&'a str>, Refused> {
+    let variable = variable(long);
+    match environment.setting(&variable) {
+        Ok(Some("")) => Err(Refused::new(format!(
+            "`{variable}` is empty; give it a value, or unset it"
+        ))),
+        Ok(value) => Ok(value),
+        Err(NotText) => Err(Refused::new(format!(
+            "`{variable}` is not text: UTF-8 is accepted"
+        ))),
+    }
+}

@@ -1,0 +1,143 @@
+//! Connections that are used again.
+//!
+//! INVARIANT(clean-connection): a connection goes back only after its last statement was answered
+//! without an error. One whose caller gave up, or that failed, is closed instead, and the server
+//! is asked to stop what it still does for it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+};
+use tokio_postgres::{CancelToken, Client, Config};
+
+use super::connect::{CONNECT_TIMEOUT, Connector};
+use super::failure;
+use crate::store::{StoreError, Unavailable};
+
+/// Connections to one database, at most so many.
+pub(super) struct Connections {
+    pool: Pool,
+    connector: Connector,
+    /// Raised when those of before must not be used any more.
+    generation: Arc<AtomicU64>,
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections")
+            .field("status", &self.pool.status())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connections {
+    pub(super) fn new(connector: Connector, most: usize) -> Result<Self, StoreError> {
+        // Fast: whether the connection is closed is known without asking the server.
+        let manager = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let manager = Manager::from_connect(Config::new(), connector.clone(), manager);
+        let pool = Pool::builder(manager)
+            .max_size(most.max(1))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| StoreError::Broken {
+                what: "the connection pool cannot be made".to_owned(),
+                source: Some(Box::new(error)),
+            })?;
+        Ok(Self {
+            pool,
+            connector,
+            generation: Arc::default(),
+        })
+    }
+
+    /// A connection, waited for at most `limit`.
+    ///
+    /// The wait goes on in a task of its own when the caller gives up: otherwise, where making a
+    /// connection takes longer than a load may, every load would begin to connect and none would
+    /// ever get there. The connection then lies in the pool for the next.
+    pub(super) async fn lease(&self, limit: Duration) -> Result<Lease, StoreError> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let pool = self.pool.clone();
+        let timeouts = Timeouts {
+            wait: Some(limit),
+            create: Some(CONNECT_TIMEOUT),
+            recycle: None,
+        };
+        let wait = tokio::spawn(async move { pool.timeout_get(&timeouts).await });
+        let object = match wait.await {
+            Ok(Ok(object)) => object,
+            Ok(Err(PoolError::Backend(error))) => return Err(failure::connecting(&error)),
+            Ok(Err(PoolError::Timeout(_))) => return Err(Unavailable::Timeout(limit).into()),
+            Ok(Err(
+                PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_),
+            ))
+            | Err(_) => {
+                let what = "the connection pool is closed".to_owned();
+                return Err(Unavailable::Connection(what).into());
+            }
+        };
+        Ok(Lease {
+            cancel: object.cancel_token(),
+            object: Some(object),
+            connector: self.connector.clone(),
+            generation: Arc::clone(&self.generation),
+            since: generation,
+        })
+    }
+
+    /// Closes every connection: those at rest now, those in use when they come back. After a
+    /// failover they may lead to the server that was the primary before.
+    pub(super) fn replace_all(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        self.pool.retain(|_, _| false);
+    }
+}
+
+/// A connection in use.
+pub(super) struct Lease {
+    /// There until the end.
+    object: Option<Object>,
+    cancel: CancelToken,
+    connector: Connector,
+    generation: Arc<AtomicU64>,
+    since: u64,
+}
+
+impl Lease {
+    /// The connection.
+    pub(super) fn client(&self) -> Result<&Client, StoreError> {
+        // Taken out by `end` alone, which consumes the lease.
+        let object = self.object.as_ref();
+        object.map(|object| &***object).ok_or_else(|| {
+            StoreError::Unavailable(Unavailable::Connection("no connection".to_owned()))
+        })
+    }
+
+    /// Says that the last statement was answered. The connection goes back if that went well.
+    pub(super) fn end<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Some(object) = self.object.take()
+            && (result.is_err() || self.generation.load(Ordering::Acquire) != self.since)
+        {
+            drop(Object::take(object));
+        }
+        result
+    }
+}
+
+/// The caller gave up in the middle of a statement.
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take() {
+            let connection = Object::take(object);
+            if !connection.is_closed() {
+                self.connector.cancel(self.cancel.clone());
+            }
+        }
+    }
+}
