@@ -1,13 +1,18 @@
 //! How fresh an answer must be, and what it says about that.
 
-use portcullis::proto::v1::{self, NotificationKind};
+use std::time::Duration;
+
+use portcullis::datafile;
+use portcullis::proto::v1::{self, Effect, NotificationKind};
+use portcullis::store::Store as _;
 use tonic::{Code, Status};
 
+use crate::support::gated::GatedServer;
 use crate::support::refused::{because, refused};
 use crate::support::requests::{
     at_least, batch, catalog, check, fully_consistent, inline, list, recipients,
 };
-use crate::support::server::{Client, Server};
+use crate::support::server::{Client, Server, built_in_matrix};
 
 /// What every answer says of its freshness: revision and stale.
 type Freshness = Result<(u64, bool), Status>;
@@ -75,4 +80,53 @@ async fn a_revision_that_was_never_made_is_unknown() {
             assert_eq!(refused(&found.unwrap_err()), want, "{revision}");
         }
     }
+}
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Revision 2: northwind takes its accounts' prices and markets away.
+async fn change(server: &GatedServer) {
+    let change = "policies: [{ partner: northwind, settings: { pricing.view: off } }]";
+    let (change, _) = datafile::parse(change, &built_in_matrix()).unwrap();
+    let store = server.gate.inner();
+    let outcome = store.import(&change, &|_| {}).await.unwrap();
+    assert_eq!(outcome.revision.0, 2);
+}
+
+#[tokio::test]
+async fn a_change_is_seen_at_once_by_who_asks_for_it() {
+    for wanted in [at_least(2), fully_consistent(true)] {
+        let server = GatedServer::start(LIMIT, LIMIT).await;
+        let mut client = server.client().await;
+        // Everything is cached before the change.
+        for found in every_call(&mut client, None).await {
+            assert_eq!(found.unwrap(), (1, false));
+        }
+        change(&server).await;
+        let mut request = check("northwind-games", "pricing.view");
+        request.consistency = wanted;
+        let answer = client.check_feature(request).await.unwrap().into_inner();
+        assert_eq!((answer.effect(), answer.revision), (Effect::Deny, 2));
+        let mut request = catalog("northwind-games");
+        request.consistency = wanted;
+        let answer = client.filter_catalog(request).await.unwrap().into_inner();
+        assert_eq!((answer.locations, answer.hidden_count), (vec![], 143));
+        assert_eq!((answer.prices_redacted, answer.revision), (true, 2));
+        for found in every_call(&mut client, wanted).await {
+            assert_eq!(found.unwrap(), (2, false), "{wanted:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_seen_by_everyone_when_it_is_applied() {
+    let server = GatedServer::start(LIMIT, LIMIT).await;
+    let mut client = server.client().await;
+    let request = || check("northwind-games", "pricing.view");
+    let answer = client.check_feature(request()).await.unwrap().into_inner();
+    assert_eq!((answer.effect(), answer.revision), (Effect::Allow, 1));
+    change(&server).await;
+    server.gate.applied().await;
+    let answer = client.check_feature(request()).await.unwrap().into_inner();
+    assert_eq!((answer.effect(), answer.revision), (Effect::Deny, 2));
 }

@@ -175,6 +175,12 @@ async fn ten_thousand_accounts_work_and_one_more_does_not() {
     let answer = resolve(&mut client, request).await;
     assert_eq!(answer.unresolved.len(), 10_000);
 
+    // Whatever is wrong with each of them.
+    let malformed: Vec<_> = (0..10_000).map(|index| format!("no id {index}")).collect();
+    let request = recipients(NotificationKind::Maintenance, &malformed);
+    let answer = resolve(&mut client, request).await;
+    assert_eq!(answer.unresolved.len(), 10_000);
+
     accounts.push("acme".to_owned());
     for accounts in [&accounts[..], &[]] {
         let request = recipients(NotificationKind::Maintenance, accounts);
