@@ -323,6 +323,7 @@ fn a_status_far_from_grpc_is_caught() {
         assert_breaks("src/app/x.rs", text, "`tonic::Status` outside of");
         assert_keeps("src/grpc/x.rs", text);
         assert_keeps("src/edge/x.rs", text);
+        assert_keeps("src/cli/x.rs", text);
     }
     assert_keeps(
         "src/edge/x.rs",

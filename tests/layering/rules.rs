@@ -213,8 +213,8 @@ fn purity(source: &Source, dependencies: &BTreeSet<String>, found: &mut Vec<Stri
     }
 }
 
-/// Where gRPC is spoken.
-const HOME_OF_STATUS: [&str; 2] = ["grpc", "edge"];
+/// Where gRPC is spoken: by the server, and by the commands that are its clients.
+const HOME_OF_STATUS: [&str; 3] = ["grpc", "edge", "cli"];
 
 /// `tonic::Status`, which `tonic::Result` hides, is made and read where gRPC is spoken.
 fn one_home_of_status(source: &Source, found: &mut Vec<String>) {
@@ -231,7 +231,7 @@ fn one_home_of_status(source: &Source, found: &mut Vec<String>) {
         if names_it {
             let (file, line) = (&source.file, name.line);
             found.push(format!(
-                "{file}:{line}: `tonic::Status` outside of `grpc` and `edge`"
+                "{file}:{line}: `tonic::Status` outside of `grpc`, `edge` and `cli`"
             ));
         }
     }
