@@ -1,6 +1,6 @@
 //! The use cases of AuthorizationService: fetch what a decision needs, decide, answer.
 //!
-//! Nothing is decided here: each answer is [`decide`], [`catalog_access`] or [`deliver`] applied to
+//! Nothing is decided here: each answer is [`decide()`], [`catalog_access`](crate::domain::catalog_access) or [`deliver`] applied to
 //! what the [`Directory`] resolved.
 
 mod account_catalog;

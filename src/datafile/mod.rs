@@ -1,8 +1,8 @@
 //! The data file: what `import` reads and `export` writes, in YAML or JSON.
 //!
 //! [`parse`] checks whatever can be checked without a store, and tells every problem with its
-//! line and field; what depends on stored data is [`crate::store::plan`]'s to say. [`render`]
-//! writes what [`parse`] reads to the same state. [`history`] tells a change in the same shapes.
+//! line and field; what depends on stored data is [`crate::store::plan()`]'s to say. [`render()`]
+//! writes what [`parse`] reads to the same state. [`history()`] tells a change in the same shapes.
 //! Knows the domain and the store's types, and does no IO.
 
 mod history;

@@ -6,10 +6,10 @@
 //! policy never mixed from before and after one change; an answer without `stale` is at most
 //! `stale_after` behind every commit that was acknowledged.
 //!
-//! How: one task, the [`loader`], owns every load, insert and invalidation. It looks at the store's
-//! revision each `poll_interval`; what it knows of the history is its [`ledger`]. It publishes the
-//! revision that the caches are true at ([`view`]); every entry carries the one that it was read at
-//! ([`cache`]), and a reader accepts only what is valid at the revision that it read first.
+//! How: one task, the `loader`, owns every load, insert and invalidation. It looks at the store's
+//! revision each `poll_interval`; what it knows of the history is its `ledger`. It publishes the
+//! revision that the caches are true at (`view`); every entry carries the one that it was read at
+//! (`cache`), and a reader accepts only what is valid at the revision that it read first.
 //!
 //! At present every change counts as a change of everything; the poll is the only feed.
 

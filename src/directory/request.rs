@@ -14,7 +14,7 @@ use super::{DirectoryError, Entry};
 pub(super) enum Request {
     /// These accounts, each by the next load or by one that is under way.
     Load(Vec<Wanted>),
-    /// These accounts, at most [`MAX_LOAD`], by a load of their own.
+    /// These accounts, at most [`MAX_LOAD`](crate::store::MAX_LOAD), by a load of their own.
     LoadAlone {
         ids: Vec<AccountId>,
         reply: oneshot::Sender<Result<LoadedAlone, DirectoryError>>,

@@ -1,6 +1,6 @@
 //! Which locations of a catalogue an account may see, and whether with prices (DESIGN 3.3).
 //!
-//! Defined through [`decide`]: there is one rule set. What a location is made of does not matter
+//! Defined through [`decide()`]: there is one rule set. What a location is made of does not matter
 //! here, so that stored and inline catalogues pass through the same two questions.
 
 use super::{Decision, EnabledMarkets, FeatureMatrix, MarketCode, Subject, decide};

@@ -2,7 +2,7 @@
 //!
 //! Everything here is a total function of values. This module knows nothing of the rest of the
 //! crate, and neither of IO, async, clocks, logging nor of a wire format: so the rules can be
-//! read, enumerated and tested alone. Start with [`decide`]; [`filter`] and [`route`] are built
+//! read, enumerated and tested alone. Start with [`decide()`]; `filter` and `route` are built
 //! on it.
 
 mod account;

@@ -1,8 +1,8 @@
 //! The edge of the service: what a request passes before it reaches a handler, and the connections
 //! that it comes on.
 //!
-//! In the order in which a request meets them: the [`server`] with its limits of HTTP/2, the
-//! method and content type, the exact path ([`router`]), the [`deadline`], then gRPC.
+//! In the order in which a request meets them: the `server` with its limits of HTTP/2, the
+//! method and content type, the exact path (`router`), the `deadline`, then gRPC.
 
 mod deadline;
 mod drain;

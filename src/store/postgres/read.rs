@@ -28,7 +28,7 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// What [`crate::store::plan`] has to know to plan `import`.
+    /// What [`crate::store::plan()`] has to know to plan `import`.
     pub(super) fn of(import: &Import) -> Self {
         match import.mode {
             ImportMode::Replace => return Self::default(),
