@@ -1,4 +1,4 @@
-//! The error table of DESIGN 4, row by row, as far as AuthorizationService over memory can meet it.
+//! The error table of the README, row by row, as far as AuthorizationService over memory can meet it.
 
 #![cfg(test)]
 

@@ -1,5 +1,5 @@
 #![cfg(test)]
-//! The laws of the rules (DESIGN 3.2 to 3.5). Each is tried in every cell of the built-in matrix
+//! The laws of the rules. Each is tried in every cell of the built-in matrix
 //! with every setting that could matter (`built_in`), and in generated worlds (`generated`);
 //! what is expected comes from a second model that shares no code with the crate ([`naive`]).
 

@@ -1,5 +1,5 @@
 #![cfg(test)]
-//! Holds the floors of DESIGN 5: who may know whom, what the domain must not know, where
+//! Holds the floors of ARCHITECTURE.md: who may know whom, what the domain must not know, where
 //! `tonic::Status` lives, and how long a file may be. `layering/rules.rs` has the table.
 
 #[path = "layering/rules.rs"]

@@ -8,6 +8,9 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Stdio};
 
+use portcullis::domain::{Audience, FeatureMatrix};
+use portcullis::proto::v1;
+use support::server::{Server, built_in_matrix};
 use support::{Database, empty_database};
 
 const README: &str = include_str!("../README.md");
@@ -326,4 +329,105 @@ fn the_readmes_commands_and_roles_are_enough_for_postgres() {
     );
     let (printed, code) = step(&database, "writer", &line);
     assert!(code == 0 && printed.contains("revision 2"), "{printed}");
+}
+
+/// The cells of the rows of a table whose first cell is a name in backticks.
+fn rows(text: &str) -> Vec<Vec<String>> {
+    let cells = |line: &str| {
+        line.trim_matches('|')
+            .split('|')
+            .map(|cell| cell.trim().to_owned())
+            .collect()
+    };
+    text.lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(cells)
+        .collect()
+}
+
+fn name(cell: &str) -> &str {
+    cell.split('`').nth(1).unwrap()
+}
+
+#[test]
+fn the_readmes_rules_are_the_built_in_matrix() {
+    let matrix: FeatureMatrix = built_in_matrix();
+    let section = README
+        .split("## The rules")
+        .nth(1)
+        .unwrap()
+        .split("An answer carries")
+        .next()
+        .unwrap();
+    let written: Vec<_> = rows(section)
+        .iter()
+        .map(|row| {
+            let requires = row[0]
+                .split_once("(requires ")
+                .map(|(_, key)| vec![name(key).to_owned()]);
+            (
+                name(&row[0]).to_owned(),
+                requires.unwrap_or_default(),
+                row[1..].to_vec(),
+            )
+        })
+        .collect();
+    let built_in: Vec<_> = matrix
+        .features()
+        .map(|(_, row)| {
+            let requires: Vec<_> = row.requires.iter().map(ToString::to_string).collect();
+            let rules: Vec<_> = Audience::ALL
+                .map(|audience| row.rules.of(audience).as_str().to_owned())
+                .to_vec();
+            (row.key.to_string(), requires, rules)
+        })
+        .collect();
+    assert_eq!(written, built_in);
+}
+
+#[tokio::test]
+async fn what_the_demo_says_of_its_accounts_is_so() {
+    let server = Server::demo().await;
+    let mut client = server.client().await;
+    let table = rows(include_str!("../demo/README.md"));
+    let accounts: Vec<_> = table.iter().filter(|row| row.len() == 7).collect();
+    assert_eq!(accounts.len(), 16);
+    for row in accounts {
+        let account_id = name(&row[0]).to_owned();
+        let request = v1::ListFeaturesRequest {
+            account_id: account_id.clone(),
+            consistency: None,
+        };
+        let listed = client.list_features(request).await.unwrap().into_inner();
+        let pricing = listed
+            .decisions
+            .iter()
+            .find(|decision| decision.feature == "pricing.view")
+            .unwrap();
+        let word = |name: &str, prefix: &str| name.strip_prefix(prefix).unwrap().to_owned();
+        let got = format!(
+            "{}, {}",
+            word(pricing.effect().as_str_name(), "EFFECT_").to_lowercase(),
+            word(pricing.reason().as_str_name(), "REASON_")
+        );
+        assert_eq!(got, row[5], "{account_id}");
+        let kind = word(
+            listed.account.as_ref().unwrap().kind().as_str_name(),
+            "ACCOUNT_KIND_",
+        )
+        .to_lowercase();
+        assert_eq!(kind, row[1], "{account_id}");
+        let request = v1::FilterCatalogRequest {
+            account_id: account_id.clone(),
+            ..Default::default()
+        };
+        let visible = client
+            .filter_catalog(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .locations
+            .len();
+        assert_eq!(visible.to_string(), row[6], "{account_id}");
+    }
 }

@@ -39,7 +39,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// Who pays: the partner of a managed account, otherwise the account itself (DESIGN 3.5).
+    /// Who pays: the partner of a managed account, otherwise the account itself.
     #[must_use]
     pub fn billing_account(&self) -> &AccountId {
         self.partner().unwrap_or(&self.id)

@@ -1,4 +1,4 @@
-//! The one rule set: may this account use this feature, and why (DESIGN 3.2).
+//! The one rule set: may this account use this feature, and why.
 
 use super::{
     AccountKind, AccountProfile, Audience, FeatureIndex, FeatureMatrix, PartnerPolicy, Rule,

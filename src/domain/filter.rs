@@ -1,4 +1,4 @@
-//! Which locations of a catalogue an account may see, and whether with prices (DESIGN 3.3).
+//! Which locations of a catalogue an account may see, and whether with prices.
 //!
 //! Defined through [`decide()`]: there is one rule set. What a location is made of does not matter
 //! here, so that stored and inline catalogues pass through the same two questions.

@@ -122,7 +122,7 @@ pub struct FeatureMatrix {
 }
 
 impl FeatureMatrix {
-    /// The matrix in YAML that the platform's published rules make (DESIGN 3.1).
+    /// The matrix in YAML that the platform's published rules make.
     pub const BUILT_IN: &str = include_str!("matrix.yaml");
 
     /// Takes rows that are sorted by key, unique, and not more than [`MAX_FEATURES`]; closes

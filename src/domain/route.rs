@@ -1,4 +1,4 @@
-//! Who is told of a notification, for itself or on behalf of others (DESIGN 3.4).
+//! Who is told of a notification, for itself or on behalf of others.
 
 use std::collections::{BTreeMap, BTreeSet};
 

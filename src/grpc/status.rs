@@ -1,4 +1,4 @@
-//! The one home of [`Status`]: what went wrong, as gRPC says it (the error table of DESIGN 4).
+//! The one home of [`Status`]: what went wrong, as gRPC says it (the error table of the README).
 //!
 //! Every error of ours carries an ErrorInfo with a reason that programs can tell apart. A refusal
 //! is a bad request, an unknown thing, broken data or an outage; a denial is none of these, but an

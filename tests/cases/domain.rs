@@ -16,7 +16,7 @@ use crate::support::cases::{
     RecipientText, RecipientsAnswer, UnresolvedText,
 };
 
-/// A data file (DESIGN 6).
+/// A data file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Data {

@@ -52,7 +52,7 @@ pub(crate) const AUDIENCES: [&str; 4] = [
     "managed_platform_supported",
 ];
 
-/// The table of DESIGN 3.1, typed by hand: the rules in the order of [`AUDIENCES`], then what the
+/// The table of the rules in the README, typed by hand: the rules in the order of [`AUDIENCES`], then what the
 /// feature requires.
 pub(crate) const BUILT_IN: &str = "
     billing_markets.view                allow  allow  deny   deny

@@ -1,4 +1,4 @@
-//! The laws of DESIGN 3.4: who is told of a notification.
+//! The laws of who is told of a notification.
 
 use std::collections::BTreeSet;
 use std::rc::Rc;

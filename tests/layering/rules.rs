@@ -1,4 +1,4 @@
-//! The rules of DESIGN 5, and who breaks them.
+//! The floors of ARCHITECTURE.md, and who breaks them.
 
 use std::collections::BTreeSet;
 
