@@ -56,6 +56,11 @@ impl SharedMoment {
         }
     }
 
+    /// Unsets it.
+    pub fn clear(&self) {
+        self.nanos.store(0, Ordering::Release);
+    }
+
     /// Sets it.
     pub fn store(&self, moment: Moment) {
         self.nanos.store(moment.nanos, Ordering::Release);

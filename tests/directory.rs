@@ -425,6 +425,70 @@ async fn a_standby_confirms_nothing() {
 }
 
 #[tokio::test]
+async fn a_standby_that_is_behind_undoes_nothing() {
+    let config = DirectoryConfig {
+        stale_after: Duration::from_millis(200),
+        max_stale: Duration::from_millis(800),
+        ..polls_every(10)
+    };
+    let replica = replica(config).await;
+    replica
+        .gate
+        .inner()
+        .import(&both("off"), &|_| {})
+        .await
+        .unwrap();
+    replica.at_least(3).await;
+    assert_eq!(replica.pricing_of_m().await.0, Some(Setting::Off));
+
+    // The primary goes, and a standby answers that has not received the last change.
+    replica
+        .gate
+        .swap(filled(&[import(ACCOUNTS), both("on")]).await);
+    replica.gate.standby.store(true, Ordering::SeqCst);
+    let mut was_stale = false;
+    let error = loop {
+        match replica.resolve("m").await {
+            Ok((entry, revision, stale)) => {
+                let (own, partner) = settings(&replica.directory, &entry);
+                assert_eq!((own, partner), (Some(Setting::Off), Some(Setting::Off)));
+                assert_eq!(revision, Revision(3));
+                was_stale |= stale;
+            }
+            Err(error) => break error,
+        }
+        // What only the standby could tell is not told.
+        let other = replica.resolve("n").await;
+        assert!(matches!(other, Err(DirectoryError::Unavailable(_))));
+    };
+    assert!(was_stale && matches!(error, DirectoryError::Unavailable(_)));
+}
+
+#[tokio::test]
+async fn a_server_that_is_behind_is_refused_and_replaced() {
+    for consistency in [Consistency::Fastest, Consistency::Full] {
+        let replica = replica(polls_every(60_000)).await;
+        replica
+            .gate
+            .inner()
+            .import(&both("off"), &|_| {})
+            .await
+            .unwrap();
+        replica.at_least(3).await;
+        replica
+            .gate
+            .lag(filled(&[import(ACCOUNTS), both("on")]).await);
+        let resolved = replica
+            .directory
+            .resolve(&[id("m")], consistency)
+            .await
+            .unwrap();
+        let (own, _) = settings(&replica.directory, &resolved.value[0]);
+        assert_eq!((own, resolved.revision), (Some(Setting::Off), Revision(3)));
+    }
+}
+
+#[tokio::test]
 async fn the_catalogue_is_loaded_once_until_it_changes() {
     let replica = replica(polls_every(10)).await;
     let catalog = |consistency| {

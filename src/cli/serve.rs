@@ -12,6 +12,7 @@ use crate::app::{self, Bound, Drained, ServeConfig, StoreChoice};
 use crate::config::{Origins, ServeArgs, load};
 use crate::datafile;
 use crate::domain::FeatureMatrix;
+use crate::store::ImportError;
 
 pub(super) fn run(
     args: &ServeArgs,
@@ -26,6 +27,7 @@ pub(super) fn run(
     let about = About {
         store: store_in_words(args),
         matrix: matrix_in_words(args, &matrix),
+        data: data_in_words(args),
         is_demo: is_demo(args),
         reflection: args.listening.reflection,
     };
@@ -44,7 +46,12 @@ pub(super) fn run(
         .build()?;
     let drained = runtime.block_on(async {
         let mut signals = Signals::listen()?;
-        let bound = app::build(config).await?;
+        let named = |error: anyhow::Error| match error.downcast() {
+            Ok(ImportError::Invalid(problem)) => anyhow::anyhow!("{}: {problem}", about.data),
+            Ok(other @ (ImportError::Store(_) | ImportError::OutcomeUnknown(_))) => other.into(),
+            Err(other) => other,
+        };
+        let bound = app::build(config).await.map_err(named)?;
         output::print(&about.block(bound.grpc_addr()?, bound.http_addr()?))?;
         until_drained(bound, &mut signals).await
     });
@@ -94,15 +101,20 @@ fn store(
     let (mut data, warnings) = match &args.store.data {
         Some(file) => {
             let text = load::read(file, "data", origins)?;
-            import::parse(&text, &load::name(file), matrix)?
+            import::parse(&text, &data_in_words(args), matrix)?
         }
-        None => import::parse(datafile::DEMO, "the demo data", matrix)?,
+        None => import::parse(datafile::DEMO, &data_in_words(args), matrix)?,
     };
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     data.actor = "serve".to_owned();
     Ok(StoreChoice::Memory(data))
+}
+
+fn data_in_words(args: &ServeArgs) -> String {
+    let file = args.store.data.as_deref();
+    file.map_or_else(|| "the demo data".to_owned(), load::name)
 }
 
 fn store_in_words(args: &ServeArgs) -> String {
@@ -125,6 +137,7 @@ fn matrix_in_words(args: &ServeArgs, matrix: &FeatureMatrix) -> String {
 /// What is told once the ports are bound.
 struct About {
     store: String,
+    data: String,
     matrix: String,
     is_demo: bool,
     reflection: bool,

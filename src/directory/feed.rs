@@ -97,6 +97,7 @@ impl Loader {
             }
             Seen::Reset(stamp) => {
                 self.shared.caches.forget(None, stamp);
+                self.shared.published.doubt();
                 self.shared.published.raise(stamp);
                 tracing::info!(
                     revision,

@@ -55,7 +55,14 @@ impl Ledger {
     }
 
     /// Takes in what a poll saw.
+    ///
+    /// A standby that is behind says nothing new: what is applied goes on, and ages. Were it a
+    /// reset, a change that was seen would be undone.
     pub(super) fn observe(&mut self, poll: &Poll) -> Seen {
+        let is_behind = |seen: &ReadAt| poll.at.head.revision < seen.head.revision;
+        if !poll.at.primary && self.seen.as_ref().is_some_and(is_behind) {
+            return Seen::Unchanged;
+        }
         let before = self.seen.replace(poll.at);
         let Some(before) = before.map(|at| at.head) else {
             return self.reset(poll.at.head.revision);
@@ -158,6 +165,11 @@ mod tests {
             ledger.observe(&poll(12, 120, None)),
             Seen::Reset(stamp(5, 12))
         );
+        // A standby that is behind is no other history.
+        let mut behind = poll(11, 110, None);
+        behind.at.primary = false;
+        assert_eq!(ledger.observe(&behind), Seen::Unchanged);
+        assert_eq!(ledger.observe(&poll(12, 120, Some(120))), Seen::Unchanged);
     }
 
     #[test]

@@ -158,9 +158,9 @@ impl Loader {
                 }
             }
             Request::LoadAlone { ids, reply } => {
-                let (store, sent) = (Arc::clone(&self.store), Moment::now());
+                let (store, known, sent) = self.for_a_load();
                 self.under_way.push(Box::pin(async move {
-                    let result = store.load(&ids).await;
+                    let result = load(store, known, &ids).await;
                     Answer::Alone {
                         ids,
                         sent,
@@ -215,9 +215,9 @@ impl Loader {
                     joined: HashMap::new(),
                 },
             );
-            let (store, sent) = (Arc::clone(&self.store), Moment::now());
+            let (store, known, sent) = self.for_a_load();
             self.under_way.push(Box::pin(async move {
-                let result = store.load(&ids).await;
+                let result = load(store, known, &ids).await;
                 Answer::Accounts {
                     flight,
                     ids,
@@ -226,6 +226,15 @@ impl Loader {
                 }
             }));
         }
+    }
+
+    /// The store, the present as it is known, and the instant: all from before the load is sent.
+    fn for_a_load(&self) -> (Arc<dyn Store>, Option<ReadAt>, Moment) {
+        (
+            Arc::clone(&self.store),
+            self.ledger.present(),
+            Moment::now(),
+        )
     }
 
     fn land(&mut self, answer: Answer) {
@@ -379,6 +388,24 @@ impl Loader {
             let _ = reply.send(answer.clone());
         }
     }
+}
+
+/// Loads accounts. A state older than `known`, which was seen before, comes from a server that is
+/// behind, and a standby's is no better where a primary is known: the calls that wait may refuse
+/// either, and the store is told.
+async fn load(
+    store: Arc<dyn Store>,
+    known: Option<ReadAt>,
+    ids: &[AccountId],
+) -> Result<Snapshot, StoreError> {
+    let snapshot = store.load(ids).await?;
+    let is_worse = |known: ReadAt| {
+        snapshot.at.head.revision < known.head.revision || (known.primary && !snapshot.at.primary)
+    };
+    if known.is_some_and(is_worse) {
+        store.suspect();
+    }
+    Ok(snapshot)
 }
 
 fn far_away() -> Instant {

@@ -13,8 +13,9 @@ use super::request::{Loaded, Request, Standing, Wanted};
 use super::view::View;
 use super::{Consistency, Directory, DirectoryError, Entry, Resolved};
 
-/// How often a call begins again because the state moved on under it. Each time it waits for a
-/// load, so that more would only make it wait longer for a store that is being rewritten.
+/// How often a call tries: it begins again where the state moved on under it, or where a server
+/// answered that is behind. Each time it waits for a poll and a load, so that more would only make
+/// it wait longer.
 const ATTEMPTS: usize = 5;
 
 /// What an attempt found for the accounts of a call, in their order.
@@ -38,8 +39,8 @@ impl Directory {
         ids: &[AccountId],
         consistency: Consistency,
     ) -> Result<Resolved<Vec<Entry>>, DirectoryError> {
-        for _ in 0..ATTEMPTS {
-            let view = self.view_for(consistency).await;
+        for attempt in 0..ATTEMPTS {
+            let view = self.view_for(consistency, attempt).await;
             if let Some(found) = self.attempt(&view, ids, consistency).await? {
                 return self.resolved(found.entries, found.revision, found.age);
             }
@@ -57,8 +58,8 @@ impl Directory {
         id: &AccountId,
         consistency: Consistency,
     ) -> Result<Resolved<(Entry, Option<Arc<Catalog>>)>, DirectoryError> {
-        for _ in 0..ATTEMPTS {
-            let view = self.view_for(consistency).await;
+        for attempt in 0..ATTEMPTS {
+            let view = self.view_for(consistency, attempt).await;
             let Some(found) = self
                 .attempt(&view, std::slice::from_ref(id), consistency)
                 .await?
@@ -110,10 +111,11 @@ impl Directory {
         age: Duration,
     ) -> Result<Resolved<T>, DirectoryError> {
         if age > self.shared.config.max_stale {
-            return Err(DirectoryError::Unavailable(format!(
-                "it was last confirmed {} s ago",
-                age.as_secs()
-            )));
+            let since = match age {
+                Duration::MAX => "what is known was never confirmed by a primary".to_owned(),
+                age => format!("what is known was last confirmed {} s ago", age.as_secs()),
+            };
+            return Err(DirectoryError::Unavailable(since));
         }
         Ok(Resolved {
             value,
@@ -122,17 +124,20 @@ impl Directory {
         })
     }
 
-    /// The view to start from; for a revision that is not applied yet, after one look at the store.
-    async fn view_for(&self, consistency: Consistency) -> View {
+    /// The view to start from. Before a further attempt, and for a revision that is not applied yet,
+    /// after one look at the store.
+    async fn view_for(&self, consistency: Consistency, attempt: usize) -> View {
         let view = self.shared.published.view();
-        match consistency {
-            Consistency::AtLeast(revision) if revision > view.applied.revision() => {
-                // That the poll failed shows in the load that follows.
-                let _ = self.ask(Request::Nudge).await;
-                self.shared.published.view()
-            }
-            Consistency::Fastest | Consistency::AtLeast(_) | Consistency::Full => view,
+        let is_behind = match consistency {
+            Consistency::AtLeast(revision) => revision > view.applied.revision(),
+            Consistency::Fastest | Consistency::Full => false,
+        };
+        if attempt == 0 && !is_behind {
+            return view;
         }
+        // That the poll failed shows in the load that follows.
+        let _ = self.ask(Request::Nudge).await;
+        self.shared.published.view()
     }
 
     /// One attempt at one view; `None` where the state moved on under it.
@@ -143,9 +148,9 @@ impl Directory {
         consistency: Consistency,
     ) -> Result<Option<Found>, DirectoryError> {
         match consistency {
-            Consistency::Full => self.load_alone(ids, None).await.map(Some),
+            Consistency::Full => self.load_alone(view, ids, None).await,
             Consistency::AtLeast(revision) if revision > view.applied.revision() => {
-                self.load_alone(ids, Some(revision)).await.map(Some)
+                self.load_alone(view, ids, Some(revision)).await
             }
             Consistency::Fastest | Consistency::AtLeast(_) => self.look_up(view, ids).await,
         }
@@ -176,7 +181,10 @@ impl Directory {
         let mut found = Found {
             entries: Vec::with_capacity(ids.len()),
             revision: view.applied.revision(),
-            age: age.filter(|_| any_cached).unwrap_or_default(),
+            age: match any_cached {
+                true => age.unwrap_or(Duration::MAX),
+                false => Duration::ZERO,
+            },
             catalog: None,
         };
         let mut loads = self.load(missing).await?.into_iter();
@@ -207,12 +215,13 @@ impl Directory {
     }
 
     /// From loads of the call's own, sent to a primary now. With `at_least`, each has to have
-    /// reached that revision.
+    /// reached that revision. `None` where a standby answered, or a server that is behind `view`.
     async fn load_alone(
         &self,
+        view: &View,
         ids: &[AccountId],
         at_least: Option<Revision>,
-    ) -> Result<Found, DirectoryError> {
+    ) -> Result<Option<Found>, DirectoryError> {
         let mut found: Option<Found> = None;
         // No account at all is a look at the store's revision.
         let chunks = ids.chunks(MAX_LOAD).chain(ids.is_empty().then_some(ids));
@@ -223,12 +232,10 @@ impl Directory {
                     reply,
                 })
                 .await??;
-            if !loaded.read.primary {
-                return Err(DirectoryError::Unavailable(
-                    "a standby answers, and no primary".to_owned(),
-                ));
-            }
             let revision = loaded.read.head.revision;
+            if !loaded.read.primary || revision < view.applied.revision() {
+                return Ok(None);
+            }
             if let Some(wanted) = at_least.filter(|wanted| *wanted > revision) {
                 return Err(DirectoryError::RevisionUnknown(wanted));
             }
@@ -250,7 +257,7 @@ impl Directory {
                 }
             }
         }
-        found.ok_or_else(stopped)
+        Ok(found)
     }
 
     /// Loads accounts, in their order.
@@ -318,7 +325,8 @@ fn load_age(view: &View, loaded: &Loaded) -> Duration {
 }
 
 fn restless() -> DirectoryError {
-    DirectoryError::Unavailable("the store changes faster than it can be read".to_owned())
+    let message = "the store was not read from a primary, at a state as late as one seen before";
+    DirectoryError::Unavailable(message.to_owned())
 }
 
 fn stopped() -> DirectoryError {

@@ -30,13 +30,15 @@ pub(super) struct View {
 
 impl Published {
     /// Reads in the order that makes the reading safe: `fresh_at` is never later than `applied`
-    /// allows, and `floor` never older.
+    /// allows, and `floor` never older. That nothing is confirmed any more is seen with the reset
+    /// that made it so: hence the second look.
     pub(super) fn view(&self) -> View {
         let fresh_at = self.fresh_at.load();
         let applied = Stamp(self.applied.load(Ordering::Acquire));
         let floor = Stamp(self.floor.load(Ordering::Acquire));
+        let still = self.fresh_at.load();
         View {
-            fresh_at,
+            fresh_at: fresh_at.filter(|_| still.is_some()),
             applied,
             floor,
         }
@@ -47,6 +49,12 @@ impl Published {
     pub(super) fn raise(&self, stamp: Stamp) {
         self.floor.store(stamp.0, Ordering::Release);
         self.applied.store(stamp.0, Ordering::Release);
+    }
+
+    /// Says that nothing is confirmed, before [`Published::raise`] says to what the history was
+    /// reset: a confirmation of the history before is none of this one.
+    pub(super) fn doubt(&self) {
+        self.fresh_at.clear();
     }
 
     /// INVARIANT(sent-instant): `sent` is the instant before the poll was sent, not when its answer

@@ -38,6 +38,7 @@ pub fn quote(value: &str) -> String {
 }
 
 const MAX_LENGTH: usize = 64;
+const ACCEPTED: &str = "1 to 64 characters of A-Z a-z 0-9 . _ : - are accepted";
 
 fn check(value: &str) -> Result<(), Invalid> {
     let accepted =
@@ -46,14 +47,10 @@ fn check(value: &str) -> Result<(), Invalid> {
         return Ok(());
     }
     if value.is_empty() {
-        return Err(Invalid::new(
-            "is empty; 1 to 64 characters of A-Z a-z 0-9 . _ : - are accepted",
-        ));
+        return Err(Invalid::new(format!("is empty; {ACCEPTED}")));
     }
-    Err(Invalid::new(format!(
-        "{} is not an id: 1 to 64 characters of A-Z a-z 0-9 . _ : - are accepted",
-        quote(value)
-    )))
+    let quoted = quote(value);
+    Err(Invalid::new(format!("{quoted} is not an id: {ACCEPTED}")))
 }
 
 macro_rules! key {
@@ -63,6 +60,9 @@ macro_rules! key {
         pub struct $name(Box<str>);
 
         impl $name {
+            /// What is accepted, to be said of a value that is not.
+            pub const ACCEPTED: &str = ACCEPTED;
+
             /// The key as text.
             #[must_use]
             pub fn as_str(&self) -> &str {

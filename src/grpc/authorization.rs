@@ -12,7 +12,7 @@ use crate::proto::v1;
 use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::proto::v1::feature_check_result;
 
-use super::status::{Violations, answer_too_large, item};
+use super::status::{Violations, answer_too_large, item, malformed_item};
 use super::{MAX_MESSAGE, encode, parse};
 
 /// The most checks in a batch.
@@ -241,12 +241,9 @@ fn wanted(account_ids: Vec<String>) -> Vec<(String, Result<AccountId, Status>)> 
     let mut seen = HashSet::new();
     let first = |(_, id): &(usize, String)| seen.insert(id.clone());
     let parse = |(index, id): (usize, String)| {
-        let mut violations = Violations::default();
-        let account = violations.take(
-            || format!("account_ids[{index}]"),
-            AccountId::try_from(id.as_str()),
-        );
-        (id, parse::complete(violations, account))
+        let malformed = |_| malformed_item(format!("account_ids[{index}]"), AccountId::ACCEPTED);
+        let account = AccountId::try_from(id.as_str()).map_err(malformed);
+        (id, account)
     };
     account_ids
         .into_iter()

@@ -125,6 +125,15 @@ impl From<DirectoryError> for Status {
     }
 }
 
+/// An item of a long list that is malformed. Short, and without the value, which stands beside it in
+/// the answer: ten thousand of these have to fit into one message.
+pub(super) fn malformed_item(field: String, accepted: &str) -> Status {
+    let message = format!("{field} is malformed");
+    let mut details = info("INVALID_REQUEST");
+    details.add_bad_request_violation(field, accepted);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
 /// A message that does not decode.
 pub(super) fn undecodable(error: &prost::DecodeError) -> Status {
     let mut violations = Violations::default();

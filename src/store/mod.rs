@@ -58,6 +58,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// [`StoreError`] where nothing could be read, also where the schema does not fit.
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError>;
 
+    /// Told when a read was of an older state than one that had been seen before it was sent, or
+    /// came from a standby though a primary is there: what answered may be a server that is behind. A store that keeps connections makes new ones.
+    fn suspect(&self) {}
+
     /// Puts what a data file says into the store, in one transaction and as one revision, or as
     /// none where nothing changes.
     ///

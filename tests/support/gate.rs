@@ -27,6 +27,9 @@ pub struct Gate {
     asked: watch::Sender<Asked>,
     /// While a test holds it for writing, loads that have read wait with their answer.
     pub hold: RwLock<()>,
+    /// What loads read instead while it is there: a server that is behind. Gone when the store is
+    /// told to suspect it.
+    behind: Mutex<Option<Arc<MemoryStore>>>,
     pub down: AtomicBool,
     pub standby: AtomicBool,
 }
@@ -37,6 +40,7 @@ impl Gate {
             inner: Mutex::new(Arc::new(inner)),
             asked: watch::Sender::default(),
             hold: RwLock::default(),
+            behind: Mutex::default(),
             down: AtomicBool::default(),
             standby: AtomicBool::default(),
         })
@@ -49,6 +53,11 @@ impl Gate {
     /// Another store answers from now on, as after a failover.
     pub fn swap(&self, inner: MemoryStore) {
         *self.inner.lock().unwrap() = Arc::new(inner);
+    }
+
+    /// Loads are answered by a server that is behind, until it is suspected.
+    pub fn lag(&self, behind: MemoryStore) {
+        *self.behind.lock().unwrap() = Some(Arc::new(behind));
     }
 
     pub fn asked(&self) -> Asked {
@@ -85,7 +94,8 @@ impl Gate {
 impl Store for Gate {
     async fn load(&self, accounts: &[AccountId]) -> Result<Snapshot, StoreError> {
         // Read first and hold then: what is held is old by the time that it is let go.
-        let read = self.inner().load(accounts).await;
+        let behind = self.behind.lock().unwrap().clone();
+        let read = behind.unwrap_or_else(|| self.inner()).load(accounts).await;
         let asked = self.ask(|asked| {
             asked.loads += 1;
             asked.accounts += accounts.len();
@@ -107,6 +117,10 @@ impl Store for Gate {
         let mut poll = self.inner().poll(seen).await?;
         poll.at.primary = self.primary();
         Ok(poll)
+    }
+
+    fn suspect(&self) {
+        self.behind.lock().unwrap().take();
     }
 
     async fn import(

@@ -21,6 +21,7 @@ mod write;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
@@ -39,6 +40,8 @@ pub struct PostgresStore {
     config: PostgresConfig,
     reads: Connections,
     polls: Connections,
+    /// Whether the last poll was answered by a standby.
+    from_standby: AtomicBool,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -60,6 +63,7 @@ impl PostgresStore {
         Ok(Self {
             reads: pool(config.limits.pool_size)?,
             polls: pool(1)?,
+            from_standby: AtomicBool::new(false),
             config,
         })
     }
@@ -77,12 +81,23 @@ impl Store for PostgresStore {
 
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {
         let poll = load::poll(&self.polls, self.config.limits.store_timeout, seen).await?;
+        if !poll.at.primary {
+            // Where the URL names several hosts, the next poll may find the primary.
+            self.polls.replace_all();
+            self.from_standby.store(true, Ordering::Relaxed);
+            return Ok(poll);
+        }
         let is_other_history =
             |seen: Head| poll.seen != Some(seen.change) || poll.at.head.revision < seen.revision;
-        if seen.is_some_and(is_other_history) {
+        let was_standby = self.from_standby.swap(false, Ordering::Relaxed);
+        if was_standby || seen.is_some_and(is_other_history) {
             self.reads.replace_all();
         }
         Ok(poll)
+    }
+
+    fn suspect(&self) {
+        self.reads.replace_all();
     }
 
     async fn import(

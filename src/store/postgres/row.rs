@@ -17,8 +17,11 @@ use crate::store::{ReadAt, StoreError};
 pub(super) const READ_AT: &str = "head.revision, head.change_id, catalog.revision, \
      catalog.change_id, pg_is_in_recovery()";
 
-/// The tables of [`READ_AT`]. Each has one row.
-pub(super) const READ_AT_FROM: &str = "policy_revision head CROSS JOIN catalog_revision catalog";
+/// The tables of [`READ_AT`]. Each has one row, and LIMIT says so to the planner: of a table that was
+/// never analysed it assumes a thousand, of two joined a million, and for so many it would compile
+/// the query at each call, which takes longer than a load may.
+pub(super) const READ_AT_FROM: &str = "(SELECT * FROM policy_revision LIMIT 1) head \
+     CROSS JOIN (SELECT * FROM catalog_revision LIMIT 1) catalog";
 
 /// Stored data that cannot be. `what` names it: `account `x``.
 pub(super) fn broken(what: impl Into<String>, why: Invalid) -> StoreError {
