@@ -142,7 +142,7 @@ impl Bound {
         let probes = tokio::spawn(http::serve(self.probes, readiness));
 
         let api = AuthorizationApi::new(Authorizer::new(directory));
-        let mut router = Router::new(api, health, self.request_timeout, shutdown.clone());
+        let mut router = Router::new(api, health, self.request_timeout, shutdown.clone())?;
         if self.reflection {
             let (v1, v1alpha) = reflection()?;
             router = router.with_reflection(v1, v1alpha);

@@ -4,6 +4,7 @@
 //! In the order in which a request meets them: the `server` with its limits of HTTP/2, the
 //! method and content type, the exact path (`router`), the `deadline`, then gRPC.
 
+mod aside;
 mod deadline;
 mod drain;
 mod router;

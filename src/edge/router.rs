@@ -4,6 +4,7 @@
 //! method, so that nothing in front of this service can read it differently from this service.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, header};
@@ -20,6 +21,7 @@ use crate::grpc::{
 };
 use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
 
+use super::aside::Aside;
 use super::deadline::time_left;
 use super::drain::{AskBody, DrainBody};
 
@@ -33,6 +35,7 @@ pub struct Router {
     catalog: AuthorizationServiceServer<AuthorizationApi>,
     health: Streaming,
     reflection: Option<[Streaming; 2]>,
+    aside: Arc<Aside>,
     request_timeout: Duration,
     drain: CancellationToken,
 }
@@ -69,12 +72,15 @@ fn route(path: &str) -> Route {
 
 impl Router {
     /// A router whose calls take `request_timeout` at most, and whose streams end with `drain`.
+    ///
+    /// # Errors
+    /// Where the threads for large calls cannot be started.
     pub fn new<H>(
         api: AuthorizationApi,
         health: H,
         request_timeout: Duration,
         drain: CancellationToken,
-    ) -> Self
+    ) -> std::io::Result<Self>
     where
         H: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
             + Clone
@@ -83,19 +89,19 @@ impl Router {
             + 'static,
         H::Future: Send,
     {
-        let api = std::sync::Arc::new(api);
+        let api = Arc::new(api);
         let server = |limit| {
-            AuthorizationServiceServer::from_arc(std::sync::Arc::clone(&api))
-                .max_decoding_message_size(limit)
+            AuthorizationServiceServer::from_arc(Arc::clone(&api)).max_decoding_message_size(limit)
         };
-        Self {
+        Ok(Self {
             authorization: server(MAX_MESSAGE),
             catalog: server(MAX_CATALOG_MESSAGE),
             health: BoxCloneSyncService::new(health),
             reflection: None,
+            aside: Arc::new(Aside::new()?),
             request_timeout,
             drain,
-        }
+        })
     }
 
     /// Serves reflection too.
@@ -145,7 +151,8 @@ impl Router {
                 within_deadline(self.authorization, request, self.request_timeout).await
             }
             Route::FilterCatalog => {
-                within_deadline(self.catalog, request, self.request_timeout).await
+                let call = within_deadline(self.catalog, request, self.request_timeout);
+                self.aside.work_off(call).await
             }
             Route::Health => {
                 until_drained(Some(self.health), request, self.request_timeout, self.drain).await

@@ -49,7 +49,7 @@ impl GatedServer {
         let grpc = listener.local_addr().unwrap();
         let health = HealthServer::new(HealthService::from_health_reporter(HealthReporter::new()));
         let api = AuthorizationApi::new(Authorizer::new(directory));
-        let router = Router::new(api, health, request_timeout, drain.clone());
+        let router = Router::new(api, health, request_timeout, drain.clone()).unwrap();
         let serving = tokio::spawn(Server::new(listener, router).serve(drain.clone(), grace));
         Self {
             gate,
