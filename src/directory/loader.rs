@@ -5,7 +5,6 @@
 //! be overtaken by an invalidation between its look at the ledger and its insert.
 
 use std::collections::HashMap;
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Moment;
-use crate::domain::{AccountId, Catalog, Head};
-use crate::store::{CatalogSnapshot, MAX_LOAD, Poll, ReadAt, Snapshot, Store, StoreError};
+use crate::domain::AccountId;
+use crate::store::{MAX_LOAD, Poll, ReadAt, Snapshot, Store, StoreError};
 
 use super::cache::VersionedCatalog;
 use super::landed::{Landed, Waiters};
@@ -54,7 +53,7 @@ pub(super) enum Answer {
         result: Result<Snapshot, StoreError>,
         reply: oneshot::Sender<Result<LoadedAlone, DirectoryError>>,
     },
-    Catalog(Result<CatalogSnapshot, StoreError>),
+    Catalog(Result<(VersionedCatalog, ReadAt), StoreError>),
     Poll {
         sent: Moment,
         result: Result<Poll, StoreError>,
@@ -320,72 +319,6 @@ impl Loader {
             }
             Verdict::Discard => landed.answer_joined(Standing::JoinedDiscarded),
             Verdict::Wait => self.wait_for_feed(Ahead::Accounts(landed)),
-        }
-    }
-
-    fn want_catalog(
-        &mut self,
-        version: Option<Head>,
-        reply: oneshot::Sender<Result<(), DirectoryError>>,
-    ) {
-        let view = self.shared.published.view();
-        let cached = self
-            .shared
-            .caches
-            .catalog()
-            .filter(|kept| view.accepts(kept.loaded_at));
-        if cached.is_some_and(|kept| version.is_none_or(|version| version == kept.value.version)) {
-            let _ = reply.send(Ok(()));
-            return;
-        }
-        self.catalog_waiters.push(reply);
-        if !mem::replace(&mut self.catalog_loading, true) {
-            let store = Arc::clone(&self.store);
-            self.under_way.push(Box::pin(async move {
-                Answer::Catalog(store.load_catalog().await)
-            }));
-        }
-    }
-
-    fn land_catalog(&mut self, result: Result<CatalogSnapshot, StoreError>) {
-        match result {
-            Ok(CatalogSnapshot {
-                at,
-                markets,
-                locations,
-            }) => {
-                let catalog = Arc::new(Catalog::new(markets, locations));
-                self.keep_catalog(
-                    VersionedCatalog {
-                        version: at.catalog,
-                        catalog,
-                    },
-                    at,
-                );
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot load the catalogue");
-                self.answer_catalog(&Err(DirectoryError::from(&error)));
-            }
-        }
-    }
-
-    pub(super) fn keep_catalog(&mut self, catalog: VersionedCatalog, read: ReadAt) {
-        match self.ledger.judge_catalog(&read) {
-            Verdict::Keep(stamp) => {
-                self.shared.caches.keep_catalog(catalog, stamp);
-                self.answer_catalog(&Ok(()));
-            }
-            // Who waits looks again, and asks again.
-            Verdict::Discard => self.answer_catalog(&Ok(())),
-            Verdict::Wait => self.wait_for_feed(Ahead::Catalog { catalog, read }),
-        }
-    }
-
-    pub(super) fn answer_catalog(&mut self, answer: &Result<(), DirectoryError>) {
-        self.catalog_loading = false;
-        for reply in mem::take(&mut self.catalog_waiters) {
-            let _ = reply.send(answer.clone());
         }
     }
 }

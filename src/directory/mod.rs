@@ -14,6 +14,7 @@
 //! At present every change counts as a change of everything; the poll is the only feed.
 
 mod cache;
+mod catalog;
 mod feed;
 mod landed;
 mod ledger;
