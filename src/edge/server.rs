@@ -4,7 +4,6 @@
 //! that it has and closes. What is not done within the grace is cut.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
@@ -49,14 +48,6 @@ impl Server {
     #[must_use]
     pub fn new(listener: TcpListener, router: Router) -> Self {
         Self { listener, router }
-    }
-
-    /// The address that it listens on.
-    ///
-    /// # Errors
-    /// Where the operating system cannot say.
-    pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
     }
 
     /// Serves until `drain`, then at most `grace` longer.

@@ -1,7 +1,6 @@
 //! The probes: `/livez` and `/readyz` over plain HTTP.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -42,14 +41,6 @@ pub async fn serve(listener: TcpListener, readiness: watch::Receiver<Readiness>)
                 .await;
         });
     }
-}
-
-/// The address that `listener` is bound to.
-///
-/// # Errors
-/// Where the operating system cannot say.
-pub fn local_addr(listener: &TcpListener) -> std::io::Result<SocketAddr> {
-    listener.local_addr()
 }
 
 fn answer(request: &Request<Incoming>, readiness: &Readiness) -> Response<Full<Bytes>> {

@@ -4,7 +4,7 @@ use crate::domain::{
     Account, AccountId, BillingMarket, Location, MarketCode, Revision, SettingMap,
 };
 
-use super::{MarketSet, StoreError};
+use super::StoreError;
 
 /// Something of a data file with its line, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,14 +142,5 @@ impl Import {
                 .map(|policy| policy.value.accounts.len())
                 .sum(),
         }
-    }
-
-    /// The markets that its policies name.
-    #[must_use]
-    pub fn market_names(&self) -> MarketSet {
-        self.policies
-            .iter()
-            .flat_map(|policy| policy.value.markets.iter().map(|market| market.value))
-            .collect()
     }
 }
