@@ -413,10 +413,23 @@ fn guard(folder: &Path) -> Child {
         .unwrap()
 }
 
-/// A port that nobody listens on now.
+/// A port that stays free until the server has it, and while it is down. One of those that the
+/// system gives to whoever asks for any would not: by then a connection of another test may have
+/// it. Those begin at 32768.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    listener.local_addr().unwrap().port()
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Test binaries of one run have different numbers, and so begin at different ports.
+    let start = std::process::id().wrapping_mul(97);
+    let ports = std::iter::repeat_with(|| NEXT.fetch_add(1, Ordering::Relaxed));
+    let ports = ports.map(|next| FIRST + start.wrapping_add(next) % COUNT);
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let mut free = ports
+        .take(COUNT as usize)
+        .map(|port| u16::try_from(port).unwrap())
+        .filter(is_free);
+    free.next().expect("no port is free")
 }
 
 fn signal(name: &str, pids: &[u32]) {
