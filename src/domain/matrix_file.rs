@@ -299,12 +299,11 @@ impl<'a> RawRow<'a> {
             Value::Null | Value::Number | Value::List(_) | Value::Map(_) => None,
         };
         match rule {
-            Some(rule @ Rule::PartnerDecides { default }) if !audience.is_managed() => {
+            Some(Rule::PartnerDecides { default }) if !audience.is_managed() => {
                 let message = format!(
                     "`{}` leaves the choice to a partner, which only managed accounts have; {accepted} is accepted",
                     default.as_str()
                 );
-                let _ = rule;
                 Err(self.error(node.line, field, message))
             }
             Some(rule) => Ok(rule),

@@ -69,16 +69,22 @@ impl Violations {
             more => format!(" (and {more} more)"),
         };
         let summary = format!("{field} {message}{more}");
-        let mut details = info("INVALID_REQUEST");
-        for (field, message) in self.found {
-            details.add_bad_request_violation(field, message);
-        }
-        Err(Status::with_error_details(
-            Code::InvalidArgument,
-            summary,
-            details,
-        ))
+        Err(invalid(summary, self.found))
     }
+}
+
+/// INVALID_REQUEST, with what is wrong field by field.
+fn invalid(summary: String, violations: impl IntoIterator<Item = (String, String)>) -> Status {
+    let mut details = info("INVALID_REQUEST");
+    for (field, message) in violations {
+        details.add_bad_request_violation(field, message);
+    }
+    Status::with_error_details(Code::InvalidArgument, summary, details)
+}
+
+/// INVALID_REQUEST for one thing that is wrong.
+fn invalid_field(field: &str, message: String) -> Status {
+    invalid(format!("{field} {message}"), [(field.to_owned(), message)])
 }
 
 fn info(reason: &str) -> ErrorDetails {
@@ -128,20 +134,15 @@ impl From<DirectoryError> for Status {
 /// An item of a long list that is malformed. Short, and without the value, which stands beside it in
 /// the answer: ten thousand of these have to fit into one message.
 pub(super) fn malformed_item(field: String, accepted: &str) -> Status {
-    let message = format!("{field} is malformed");
-    let mut details = info("INVALID_REQUEST");
-    details.add_bad_request_violation(field, accepted);
-    Status::with_error_details(Code::InvalidArgument, message, details)
+    invalid(
+        format!("{field} is malformed"),
+        [(field, accepted.to_owned())],
+    )
 }
 
 /// A message that does not decode.
 pub(super) fn undecodable(error: &prost::DecodeError) -> Status {
-    let mut violations = Violations::default();
-    violations.add("message", format!("does not decode: {error}"));
-    violations
-        .none()
-        .err()
-        .unwrap_or_else(|| Status::internal("a violation was lost"))
+    invalid_field("message", format!("does not decode: {error}"))
 }
 
 /// An answer that is larger than a message may be.
@@ -166,15 +167,8 @@ pub(crate) fn deadline_exceeded() -> Status {
 
 /// A `grpc-timeout` header that is none.
 pub(crate) fn malformed_timeout() -> Status {
-    let mut violations = Violations::default();
-    violations.add(
-        "grpc-timeout",
-        "is malformed: one to eight digits and one of H M S m u n are accepted",
-    );
-    violations
-        .none()
-        .err()
-        .unwrap_or_else(|| Status::internal("a violation was lost"))
+    let message = "is malformed: one to eight digits and one of H M S m u n are accepted";
+    invalid_field("grpc-timeout", message.to_owned())
 }
 
 /// A status as part of an answer, with the details that it has as the status of a call.
