@@ -5,7 +5,7 @@
 //! elsewhere the monotonic clock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -37,6 +37,13 @@ impl Moment {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
     }
+}
+
+/// The time of day, as the machine tells it: for people to read, never for a bound.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "its one home")]
+pub fn time_of_day() -> SystemTime {
+    SystemTime::now()
 }
 
 /// A [`Moment`] that may not have come yet, shared between threads.

@@ -132,6 +132,8 @@ mod tests {
         Poll {
             at: at(revision, change),
             seen: seen.map(ChangeId),
+            changes: Vec::new(),
+            matrix_changes: 0,
         }
     }
 

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use portcullis::domain::{AccountId, Head};
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{
-    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Snapshot, State,
-    Store, StoreError, Unavailable,
+    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Signal, Snapshot,
+    State, Store, StoreError, Unavailable,
 };
 use tokio::sync::{RwLock, watch};
 
@@ -117,6 +118,15 @@ impl Store for Gate {
         let mut poll = self.inner().poll(seen).await?;
         poll.at.primary = self.primary();
         Ok(poll)
+    }
+
+    /// Every signal is lost: what is seen is seen by polling.
+    fn signals(&self) -> BoxStream<'static, Signal> {
+        stream::pending().boxed()
+    }
+
+    async fn announce_matrix(&self, digest: &str) -> Result<(), StoreError> {
+        self.inner().announce_matrix(digest).await
     }
 
     fn suspect(&self) {

@@ -193,5 +193,7 @@ pub(super) async fn poll(
     Ok(Poll {
         at,
         seen: seen.map(|id| ChangeId(id.as_u128())),
+        changes: Vec::new(),
+        matrix_changes: 0,
     })
 }

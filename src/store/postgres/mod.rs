@@ -96,6 +96,14 @@ impl Store for PostgresStore {
         Ok(poll)
     }
 
+    fn signals(&self) -> futures_util::stream::BoxStream<'static, crate::store::Signal> {
+        Box::pin(futures_util::stream::pending())
+    }
+
+    async fn announce_matrix(&self, _digest: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn suspect(&self) {
         self.reads.replace_all();
     }
