@@ -5,6 +5,8 @@
 //! prepared statements and no session state, so that transaction poolers are fine. Every call has
 //! a limit on its time, waiting and connecting included.
 
+mod answers;
+mod change;
 mod config;
 mod connect;
 mod dsn;
@@ -12,11 +14,13 @@ mod failure;
 mod import;
 mod load;
 mod migrate;
+mod policies;
 mod pool;
 mod read;
 mod row;
 mod rows;
 mod tls;
+mod transaction;
 mod write;
 
 use std::fmt;
@@ -24,6 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use tokio::sync::Semaphore;
 
 use super::{
     CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Snapshot, State,
@@ -38,8 +43,11 @@ pub use migrate::{Migrated, migrate};
 /// Policies in Postgres.
 pub struct PostgresStore {
     config: PostgresConfig,
-    reads: Connections,
+    connections: Arc<Connections>,
     polls: Connections,
+    /// Who may take a connection for PolicyService: half of them at most, so that the loads that
+    /// decisions wait for find one.
+    turns: Arc<Semaphore>,
     /// Whether the last poll was answered by a standby.
     from_standby: AtomicBool,
 }
@@ -48,7 +56,7 @@ impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
             .field("config", &self.config)
-            .field("reads", &self.reads)
+            .field("connections", &self.connections)
             .finish_non_exhaustive()
     }
 }
@@ -61,8 +69,9 @@ impl PostgresStore {
     pub fn new(config: PostgresConfig) -> Result<Self, StoreError> {
         let pool = |size| Connections::new(config.connector.clone(), size);
         Ok(Self {
-            reads: pool(config.limits.pool_size)?,
+            connections: Arc::new(pool(config.limits.pool_size)?),
             polls: pool(1)?,
+            turns: Arc::new(Semaphore::new(config.limits.pool_size.div_ceil(2))),
             from_standby: AtomicBool::new(false),
             config,
         })
@@ -72,11 +81,16 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn load(&self, accounts: &[AccountId]) -> Result<Snapshot, StoreError> {
-        load::load(&self.reads, self.config.limits.store_timeout, accounts).await
+        load::load(
+            &self.connections,
+            self.config.limits.store_timeout,
+            accounts,
+        )
+        .await
     }
 
     async fn load_catalog(&self) -> Result<CatalogSnapshot, StoreError> {
-        read::catalog(&self.reads, self.config.limits.catalog_timeout).await
+        read::catalog(&self.connections, self.config.limits.catalog_timeout).await
     }
 
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {
@@ -91,7 +105,7 @@ impl Store for PostgresStore {
             |seen: Head| poll.seen != Some(seen.change) || poll.at.head.revision < seen.revision;
         let was_standby = self.from_standby.swap(false, Ordering::Relaxed);
         if was_standby || seen.is_some_and(is_other_history) {
-            self.reads.replace_all();
+            self.connections.replace_all();
         }
         Ok(poll)
     }
@@ -105,7 +119,7 @@ impl Store for PostgresStore {
     }
 
     fn suspect(&self) {
-        self.reads.replace_all();
+        self.connections.replace_all();
     }
 
     async fn import(
@@ -126,6 +140,6 @@ impl Store for PostgresStore {
     }
 
     async fn export(&self) -> Result<State, StoreError> {
-        read::export(&self.reads, self.config.limits.catalog_timeout).await
+        read::export(&self.connections, self.config.limits.catalog_timeout).await
     }
 }
