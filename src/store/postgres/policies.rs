@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
+use tokio::sync::oneshot;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
@@ -77,13 +78,21 @@ const PARTNER_ORIGINS: &str = "SELECT feature, setting, revision, committed_at, 
 impl PolicyStore for PostgresStore {
     async fn write(&self, request: Arc<WriteRequest>) -> Result<Written, WriteError> {
         let (connections, turns) = (Arc::clone(&self.connections), Arc::clone(&self.turns));
-        let task = tokio::spawn(async move {
+        let (answer, answered) = oneshot::channel();
+        tokio::spawn(async move {
             // Waiting writers take no connection from the loads that decisions wait for.
-            let _turn = turns.acquire_owned().await.map_err(stopping)?;
-            change::run(connections, request).await
+            let written = match turns.acquire_owned().await {
+                // Nobody waits any more for a write that has not begun.
+                Ok(_turn) if answer.is_closed() => return,
+                Ok(_turn) => change::run(connections, request).await,
+                Err(closed) => Err(stopping(closed).into()),
+            };
+            let _ = answer.send(written);
         });
-        task.await
-            .unwrap_or_else(|error| Err(WriteError::OutcomeUnknown(error.into())))
+        // Without an answer only where the runtime ends: the task does not panic.
+        answered
+            .await
+            .unwrap_or_else(|dropped| Err(WriteError::OutcomeUnknown(dropped.into())))
     }
 
     async fn read(&self, scope: &Scope) -> Result<Reading, StoreError> {
