@@ -24,12 +24,20 @@ struct Migration {
 }
 
 /// In order, without a gap, from 1.
-const MIGRATIONS: [Migration; 1] = [Migration {
-    version: 1,
-    name: "policies",
-    compatible_from: 1,
-    sql: include_str!("migrations/0001_policies.sql"),
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        version: 1,
+        name: "policies",
+        compatible_from: 1,
+        sql: include_str!("migrations/0001_policies.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "matrix_seen",
+        compatible_from: 1,
+        sql: include_str!("migrations/0002_matrix_seen.sql"),
+    },
+];
 
 /// The schema version that this program wants.
 #[expect(
