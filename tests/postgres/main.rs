@@ -6,6 +6,7 @@
 mod support;
 
 mod connection;
+mod feed;
 mod history;
 mod outage;
 mod schema;

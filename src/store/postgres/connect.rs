@@ -52,6 +52,20 @@ impl Connector {
         Self { attempts, tls }
     }
 
+    /// The same, for connections on which something is always on the way: what is not acknowledged
+    /// within `patience` ends them.
+    pub(super) fn impatient(&self, patience: Duration) -> Self {
+        let impatient = |config: &Config| {
+            let mut config = config.clone();
+            config.tcp_user_timeout(patience);
+            config
+        };
+        Self {
+            attempts: self.attempts.iter().map(impatient).collect(),
+            tls: self.tls.clone(),
+        }
+    }
+
     /// Connects. As libpq, `prefer` falls back to plain text and `allow` to TLS where the server
     /// refuses the first or the handshake fails; unlike libpq, after all hosts were tried rather
     /// than host by host.

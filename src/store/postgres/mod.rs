@@ -1,9 +1,9 @@
 //! A store in Postgres, version 14 or later.
 //!
 //! Reads go through a pool and are one statement each; polls have a connection of their own, so
-//! that they see an outage and its end however busy the pool is; an import has one too. No
-//! prepared statements and no session state, so that transaction poolers are fine. Every call has
-//! a limit on its time, waiting and connecting included.
+//! that they see an outage and its end however busy the pool is; so has LISTEN, and an import. No
+//! prepared statements and, LISTEN apart, no session state, so that transaction poolers are fine.
+//! Every call has a limit on its time, waiting and connecting included.
 
 mod answers;
 mod change;
@@ -12,9 +12,12 @@ mod connect;
 mod dsn;
 mod failure;
 mod import;
+mod listen;
 mod load;
+mod matrix;
 mod migrate;
 mod policies;
+mod poll;
 mod pool;
 mod read;
 mod row;
@@ -28,11 +31,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use tokio::sync::Semaphore;
+use futures_util::stream::BoxStream;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
-    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Snapshot, State,
-    Store, StoreError,
+    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Signal, Snapshot,
+    State, Store, StoreError,
 };
 use crate::domain::{AccountId, Head};
 use pool::Connections;
@@ -50,6 +54,8 @@ pub struct PostgresStore {
     turns: Arc<Semaphore>,
     /// Whether the last poll was answered by a standby.
     from_standby: AtomicBool,
+    /// Raised where another server may be the primary now.
+    moved: watch::Sender<()>,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -73,6 +79,7 @@ impl PostgresStore {
             polls: pool(1)?,
             turns: Arc::new(Semaphore::new(config.limits.pool_size.div_ceil(2))),
             from_standby: AtomicBool::new(false),
+            moved: watch::Sender::new(()),
             config,
         })
     }
@@ -94,7 +101,7 @@ impl Store for PostgresStore {
     }
 
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {
-        let poll = load::poll(&self.polls, self.config.limits.store_timeout, seen).await?;
+        let poll = poll::poll(&self.polls, self.config.limits.store_timeout, seen).await?;
         if !poll.at.primary {
             // Where the URL names several hosts, the next poll may find the primary.
             self.polls.replace_all();
@@ -106,16 +113,17 @@ impl Store for PostgresStore {
         let was_standby = self.from_standby.swap(false, Ordering::Relaxed);
         if was_standby || seen.is_some_and(is_other_history) {
             self.connections.replace_all();
+            self.moved.send_replace(());
         }
         Ok(poll)
     }
 
-    fn signals(&self) -> futures_util::stream::BoxStream<'static, crate::store::Signal> {
-        Box::pin(futures_util::stream::pending())
+    fn signals(&self) -> BoxStream<'static, Signal> {
+        listen::signals(&self.config.connector, self.moved.subscribe())
     }
 
-    async fn announce_matrix(&self, _digest: &str) -> Result<(), StoreError> {
-        Ok(())
+    async fn announce_matrix(&self, digest: &str) -> Result<(), StoreError> {
+        matrix::announce(&self.connections, self.config.limits.store_timeout, digest).await
     }
 
     fn suspect(&self) {
