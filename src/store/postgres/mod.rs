@@ -17,6 +17,7 @@ mod read;
 mod row;
 mod rows;
 mod tls;
+mod unserved;
 mod write;
 
 use std::fmt;
