@@ -33,6 +33,10 @@ pub struct Gate {
     behind: Mutex<Option<Arc<MemoryStore>>>,
     pub down: AtomicBool,
     pub standby: AtomicBool,
+    /// Writes are refused.
+    pub read_only: AtomicBool,
+    /// The connection is lost while the next write is being committed.
+    pub cut: AtomicBool,
 }
 
 impl Gate {
@@ -44,6 +48,8 @@ impl Gate {
             behind: Mutex::default(),
             down: AtomicBool::default(),
             standby: AtomicBool::default(),
+            read_only: AtomicBool::default(),
+            cut: AtomicBool::default(),
         })
     }
 
@@ -76,7 +82,7 @@ impl Gate {
         self.until(|asked| asked.polls >= polls + 2).await;
     }
 
-    fn ask(&self, note: impl FnOnce(&mut Asked)) -> Result<(), StoreError> {
+    pub(super) fn ask(&self, note: impl FnOnce(&mut Asked)) -> Result<(), StoreError> {
         self.asked.send_modify(note);
         match self.down.load(Ordering::SeqCst) {
             true => Err(StoreError::Unavailable(Unavailable::Connection(
