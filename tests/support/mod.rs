@@ -15,6 +15,7 @@ pub mod demo;
 pub mod gate;
 pub mod gated;
 pub mod http2;
+pub mod probe;
 pub mod raw;
 pub mod refused;
 pub mod requests;
