@@ -15,11 +15,17 @@ pub mod demo;
 pub mod gate;
 pub mod gated;
 pub mod http2;
+pub mod load;
+pub mod oracle;
 pub mod probe;
+pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod refused;
+pub mod replicas;
 pub mod requests;
 pub mod server;
+pub mod soak;
 
 use std::sync::LazyLock;
 use std::time::Duration;
