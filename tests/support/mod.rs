@@ -16,11 +16,18 @@ pub mod gate;
 pub mod gated;
 mod gated_policies;
 pub mod http2;
+pub mod load;
+pub mod oracle;
 pub mod policies;
+pub mod probe;
+pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod refused;
+pub mod replicas;
 pub mod requests;
 pub mod server;
+pub mod soak;
 
 use std::sync::LazyLock;
 use std::time::Duration;
