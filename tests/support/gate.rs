@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::future;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use portcullis::domain::{AccountId, Head};
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{
@@ -33,6 +34,8 @@ pub struct Gate {
     behind: Mutex<Option<Arc<MemoryStore>>>,
     pub down: AtomicBool,
     pub standby: AtomicBool,
+    /// Whether signals are passed on. At first all are lost, so that what is seen is seen by polling.
+    pub signalling: Arc<AtomicBool>,
 }
 
 impl Gate {
@@ -44,6 +47,7 @@ impl Gate {
             behind: Mutex::default(),
             down: AtomicBool::default(),
             standby: AtomicBool::default(),
+            signalling: Arc::default(),
         })
     }
 
@@ -120,9 +124,10 @@ impl Store for Gate {
         Ok(poll)
     }
 
-    /// Every signal is lost: what is seen is seen by polling.
     fn signals(&self) -> BoxStream<'static, Signal> {
-        stream::pending().boxed()
+        let signalling = Arc::clone(&self.signalling);
+        let is_passed_on = move |_: &Signal| future::ready(signalling.load(Ordering::SeqCst));
+        self.inner().signals().filter(is_passed_on).boxed()
     }
 
     async fn announce_matrix(&self, digest: &str) -> Result<(), StoreError> {
