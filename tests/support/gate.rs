@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::future;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use portcullis::domain::{AccountId, Head};
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{
@@ -37,6 +38,8 @@ pub struct Gate {
     pub read_only: AtomicBool,
     /// The connection is lost while the next write is being committed.
     pub cut: AtomicBool,
+    /// Whether signals are passed on. At first all are lost, so that what is seen is seen by polling.
+    pub signalling: Arc<AtomicBool>,
 }
 
 impl Gate {
@@ -50,6 +53,7 @@ impl Gate {
             standby: AtomicBool::default(),
             read_only: AtomicBool::default(),
             cut: AtomicBool::default(),
+            signalling: Arc::default(),
         })
     }
 
@@ -126,9 +130,10 @@ impl Store for Gate {
         Ok(poll)
     }
 
-    /// Every signal is lost: what is seen is seen by polling.
     fn signals(&self) -> BoxStream<'static, Signal> {
-        stream::pending().boxed()
+        let signalling = Arc::clone(&self.signalling);
+        let is_passed_on = move |_: &Signal| future::ready(signalling.load(Ordering::SeqCst));
+        self.inner().signals().filter(is_passed_on).boxed()
     }
 
     async fn announce_matrix(&self, digest: &str) -> Result<(), StoreError> {
