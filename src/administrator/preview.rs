@@ -1,11 +1,12 @@
 //! What an update of a partner's policy would do to the accounts that it manages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::domain::{
-    AccountId, AccountProfile, Catalog, CatalogAccess, CatalogFilter, Decision, FeatureKey,
-    FeatureMatrix, Inconsistent, LocationId, Markets, PartnerPolicy, Revision, Settings, Subject,
-    catalog_access, decide,
+    AccountId, AccountProfile, Audience, Catalog, CatalogAccess, CatalogFilter, Decision,
+    FeatureKey, FeatureMatrix, Inconsistent, LocationId, Markets, PartnerPolicy, Revision,
+    Settings, Subject, catalog_access, decide,
 };
 use crate::store::{ChangeSubject, Reading, State, StoredPolicy, WriteRequest, plan_write};
 
@@ -47,26 +48,37 @@ pub struct DecisionChange {
 /// Plans `request`, an update of the policy of `partner`, on `reading`, and decides all that its
 /// accounts may do by the policy before and by that after.
 pub(super) fn work_out(
-    reading: Reading,
+    mut reading: Reading,
     partner: &AccountId,
     request: &WriteRequest,
 ) -> Result<Preview, Refusal> {
-    let delta = plan_write(&reading, request)?;
     let matrix = &*request.matrix;
     let revision = reading.revision_of(&ChangeSubject::Partner(partner.clone()));
-    let State {
-        markets,
-        locations,
-        accounts,
-        mut policies,
-        mut account_settings,
-    } = reading.state;
+    let state = std::mem::take(&mut reading.state);
+    let (locations, accounts) = (state.locations, state.accounts);
+    let mut account_settings = state.account_settings;
+    // All that the plan asks for: it copies what it is given.
+    let itself = accounts.get_key_value(partner);
+    reading.state = State {
+        markets: state.markets,
+        policies: state.policies,
+        accounts: itself
+            .map(|(id, account)| (id.clone(), account.clone()))
+            .into_iter()
+            .collect(),
+        ..State::default()
+    };
+    let delta = plan_write(&reading, request)?;
+    let (markets, mut policies) = (reading.state.markets, reading.state.policies);
     let before = policies.remove(partner).unwrap_or_default();
     let after = match delta.policies.get(partner) {
         Some(edit) => edit.after.clone().unwrap_or_default(),
         None => before.clone(),
     };
-    let (before, after) = (compile(matrix, &before), compile(matrix, &after));
+    let policies = Policies {
+        before: compile(matrix, &before),
+        after: compile(matrix, &after),
+    };
     let markets = Markets::new(markets)
         .map_err(|conflict| broken("billing markets that cannot stand together", conflict))?;
     let catalog = Catalog::new(markets, locations.into_values().collect());
@@ -80,26 +92,23 @@ pub(super) fn work_out(
         revision,
     };
     let mut moves = Moves::new(&catalog);
+    // Most accounts have no settings of their own, and what is alike is decided alike.
+    let mut alike: HashMap<(Audience, Settings), Outcome> = HashMap::new();
     let managed = accounts
         .into_values()
         .filter(|account| account.partner() == Some(partner));
     for account in managed {
         let own = account_settings.remove(&account.id).unwrap_or_default();
-        let profile = AccountProfile {
-            settings: Settings::compile(matrix, &own),
-            account,
+        let settings = Settings::compile(matrix, &own);
+        let outcome = match alike.entry((account.audience(), settings)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let account = account.clone();
+                let profile = AccountProfile { account, settings };
+                new.insert(policies.compare(matrix, &profile, &mut moves)?)
+            }
         };
-        let subject = |policy| {
-            Subject::new(&profile, Some(policy))
-                .map_err(|Inconsistent| Refusal::AccountInconsistent(profile.account.id.clone()))
-        };
-        let (before, after) = (subject(&before)?, subject(&after)?);
-        let decided = preview.decide(matrix, &profile.account.id, before, after);
-        let sees_others = moves.follow(
-            catalog_access(matrix, before),
-            catalog_access(matrix, after),
-        );
-        preview.affected += usize::from(decided || sees_others);
+        preview.note(&account.id, outcome);
     }
     preview.gained = moves.count(|change| &change.gained);
     preview.lost = moves.count(|change| &change.lost);
@@ -113,42 +122,76 @@ fn compile(matrix: &FeatureMatrix, policy: &StoredPolicy) -> PartnerPolicy {
     }
 }
 
-impl Preview {
-    /// Notes the decisions that differ; whether any does.
-    fn decide(
-        &mut self,
+/// A partner's policy as it is, and as it would be.
+struct Policies {
+    before: PartnerPolicy,
+    after: PartnerPolicy,
+}
+
+impl Policies {
+    /// Decides all that an account may do by either.
+    fn compare(
+        &self,
         matrix: &FeatureMatrix,
-        account: &AccountId,
-        before: Subject<'_>,
-        after: Subject<'_>,
-    ) -> bool {
-        let mut differs = false;
-        for (feature, row) in matrix.features() {
-            let (before, after) = (
-                decide(matrix, feature, before),
-                decide(matrix, feature, after),
-            );
-            if before == after {
-                continue;
-            }
-            differs = true;
-            if self.changes.len() == MAX_CHANGES {
-                self.truncated = true;
-                continue;
-            }
-            self.changes.push(DecisionChange {
+        profile: &AccountProfile,
+        moves: &mut Moves<'_>,
+    ) -> Result<Outcome, Refusal> {
+        let subject = |policy| {
+            Subject::new(profile, Some(policy))
+                .map_err(|Inconsistent| Refusal::AccountInconsistent(profile.account.id.clone()))
+        };
+        let (before, after) = (subject(&self.before)?, subject(&self.after)?);
+        Ok(Outcome {
+            decisions: differing(matrix, before, after),
+            sees_others: moves.follow(
+                catalog_access(matrix, before),
+                catalog_access(matrix, after),
+            ),
+        })
+    }
+}
+
+/// What would be otherwise for an account.
+struct Outcome {
+    decisions: Vec<(FeatureKey, Decision, Decision)>,
+    sees_others: bool,
+}
+
+/// The decisions that differ, by feature.
+fn differing(
+    matrix: &FeatureMatrix,
+    before: Subject<'_>,
+    after: Subject<'_>,
+) -> Vec<(FeatureKey, Decision, Decision)> {
+    let decided = matrix.features().map(|(feature, row)| {
+        let decided = |subject| decide(matrix, feature, subject);
+        (row.key.clone(), decided(before), decided(after))
+    });
+    decided
+        .filter(|(_, before, after)| before != after)
+        .collect()
+}
+
+impl Preview {
+    /// Notes what would be otherwise for `account`.
+    fn note(&mut self, account: &AccountId, outcome: &Outcome) {
+        let differs = outcome.sees_others || !outcome.decisions.is_empty();
+        self.affected += usize::from(differs);
+        let room = MAX_CHANGES - self.changes.len();
+        self.truncated |= outcome.decisions.len() > room;
+        let changes = outcome.decisions.iter().take(room);
+        self.changes
+            .extend(changes.map(|(feature, before, after)| DecisionChange {
                 account: account.clone(),
-                feature: row.key.clone(),
-                before,
-                after,
-            });
-        }
-        differs
+                feature: feature.clone(),
+                before: *before,
+                after: *after,
+            }));
     }
 }
 
 /// How the visible locations change. All accounts of a partner see the same ones but for whether
-/// they may order at all, so that there are four cases at most, however many accounts there are.
+/// they may order at all, so that there are four cases at most.
 struct Moves<'a> {
     catalog: &'a Catalog,
     cases: BTreeMap<(bool, bool), Move<'a>>,

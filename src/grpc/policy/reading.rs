@@ -69,8 +69,9 @@ impl PolicyApi {
         let (mut bytes, mut more) = (0, found.more);
         for record in found.items {
             let change = encode::change(record);
-            bytes += change.encoded_len();
             // Comments and names take bytes too, which the store did not count.
+            let length = change.encoded_len();
+            bytes += 1 + prost::length_delimiter_len(length) + length;
             if bytes > MAX_PAGE_BYTES && !answered.changes.is_empty() {
                 more = true;
                 break;
