@@ -215,11 +215,6 @@ impl Cluster {
         self.run(command.args(["stop", "--wait", "--mode=fast"]));
     }
 
-    /// Makes a standby of a stopped server: one without a primary, which is never promoted.
-    pub(crate) fn demote(&self) {
-        fs::write(self.data().join("standby.signal"), "").unwrap();
-    }
-
     /// Kills the server as if the machine had failed, and waits until all of it is gone.
     pub(crate) fn kill(&self) {
         let processes = self.processes();
