@@ -37,12 +37,12 @@ enum Prepared {
 
 /// Runs a write to its end, whoever still waits for it: it must not be cut off in COMMIT.
 pub(super) async fn run(
-    connections: Arc<Connections>,
-    request: Arc<WriteRequest>,
+    connections: &Connections,
+    request: &Arc<WriteRequest>,
 ) -> Result<Written, WriteError> {
     let prepared = tokio::time::timeout(WRITE_TIMEOUT, async {
         let lease = connections.lease(WRITE_TIMEOUT).await?;
-        let prepared = prepare(lease.client()?, &request).await;
+        let prepared = prepare(lease.client()?, request).await;
         Ok::<_, WriteError>((lease, prepared))
     });
     let (lease, prepared) = match prepared.await {

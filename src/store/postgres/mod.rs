@@ -32,13 +32,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 use super::{
     CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Signal, Snapshot,
     State, Store, StoreError,
 };
 use crate::domain::{AccountId, Head};
+use policies::Desk;
 use pool::Connections;
 
 pub use config::{PostgresConfig, PostgresConfigError, PostgresLimits};
@@ -49,9 +51,7 @@ pub struct PostgresStore {
     config: PostgresConfig,
     connections: Arc<Connections>,
     polls: Connections,
-    /// Who may take a connection for PolicyService: half of them at most, so that the loads that
-    /// decisions wait for find one.
-    turns: Arc<Semaphore>,
+    desk: Desk,
     /// Whether the last poll was answered by a standby.
     from_standby: AtomicBool,
     /// Raised where another server may be the primary now.
@@ -68,16 +68,22 @@ impl fmt::Debug for PostgresStore {
 }
 
 impl PostgresStore {
-    /// A store that connects when it is first asked: Postgres may be down now.
+    /// A store that connects when it is first asked: Postgres may be down now. It lives on the runtime
+    /// on which it is made.
     ///
     /// # Errors
-    /// [`StoreError::Broken`] where the pools cannot be made.
+    /// [`StoreError::Broken`] where the pools cannot be made, or there is no runtime.
     pub fn new(config: PostgresConfig) -> Result<Self, StoreError> {
         let pool = |size| Connections::new(config.connector.clone(), size);
+        let home = Handle::try_current().map_err(|error| StoreError::Broken {
+            what: "a store needs a runtime to live on".to_owned(),
+            source: Some(error.into()),
+        })?;
+        let connections = Arc::new(pool(config.limits.pool_size)?);
         Ok(Self {
-            connections: Arc::new(pool(config.limits.pool_size)?),
+            desk: Desk::new(Arc::clone(&connections), &config.limits, home),
+            connections,
             polls: pool(1)?,
-            turns: Arc::new(Semaphore::new(config.limits.pool_size.div_ceil(2))),
             from_standby: AtomicBool::new(false),
             moved: watch::Sender::new(()),
             config,

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
+use tokio_util::task::AbortOnDropHandle;
 
+use super::config::PostgresLimits;
 use super::load::within;
+use super::pool::Connections;
 use super::{PostgresStore, change, read, row};
 use crate::domain::{Account, AccountId, FeatureKey};
 use crate::store::{
@@ -74,17 +78,31 @@ const PARTNER_ORIGINS: &str = "SELECT feature, setting, revision, committed_at, 
     FROM partner_setting JOIN policy_change USING (revision)
     WHERE partner_id = (SELECT partner_id FROM account WHERE id = $1)";
 
+/// What PolicyService uses of the store.
+///
+/// All of it runs on the runtime that the store was made on, whoever calls: connections live there,
+/// and the runtime for large calls has no way to make one.
+#[derive(Clone)]
+pub(super) struct Desk {
+    home: Handle,
+    connections: Arc<Connections>,
+    /// Who may take a connection: half of them at most, so that the loads that decisions wait for find
+    /// one.
+    turns: Arc<Semaphore>,
+    /// How long a read may take. Its caller's deadline comes before that.
+    limit: Duration,
+}
+
 #[async_trait]
 impl PolicyStore for PostgresStore {
     async fn write(&self, request: Arc<WriteRequest>) -> Result<Written, WriteError> {
-        let (connections, turns) = (Arc::clone(&self.connections), Arc::clone(&self.turns));
+        let desk = self.desk.clone();
         let (answer, answered) = oneshot::channel();
-        tokio::spawn(async move {
-            // Waiting writers take no connection from the loads that decisions wait for.
-            let written = match turns.acquire_owned().await {
+        self.desk.home.spawn(async move {
+            let written = match desk.turns.acquire().await {
                 // Nobody waits any more for a write that has not begun.
                 Ok(_turn) if answer.is_closed() => return,
-                Ok(_turn) => change::run(connections, request).await,
+                Ok(_turn) => change::run(&desk.connections, &request).await,
                 Err(closed) => Err(stopping(closed).into()),
             };
             let _ = answer.send(written);
@@ -96,11 +114,68 @@ impl PolicyStore for PostgresStore {
     }
 
     async fn read(&self, scope: &Scope) -> Result<Reading, StoreError> {
-        let _turn = self.turns.acquire().await.map_err(stopping)?;
-        read::reading(&self.connections, self.limit(), scope).await
+        let scope = scope.clone();
+        let read =
+            async move |desk: Desk| read::reading(&desk.connections, desk.limit, &scope).await;
+        self.desk.at_home(read).await
     }
 
     async fn list_accounts(&self, page: &AccountsPage) -> Result<Vec<Account>, StoreError> {
+        let page = page.clone();
+        self.desk
+            .at_home(async move |desk: Desk| desk.accounts(&page).await)
+            .await
+    }
+
+    async fn list_changes(&self, page: &ChangesPage) -> Result<Vec<ChangeRecord>, StoreError> {
+        let page = page.clone();
+        self.desk
+            .at_home(async move |desk: Desk| desk.changes(&page).await)
+            .await
+    }
+
+    async fn trace(&self, account: &AccountId) -> Result<Option<AccountTrace>, StoreError> {
+        let account = account.clone();
+        self.desk
+            .at_home(async move |desk: Desk| desk.trace(&account).await)
+            .await
+    }
+}
+
+impl Desk {
+    pub(super) fn new(
+        connections: Arc<Connections>,
+        limits: &PostgresLimits,
+        home: Handle,
+    ) -> Self {
+        Self {
+            home,
+            connections,
+            turns: Arc::new(Semaphore::new(limits.pool_size.div_ceil(2))),
+            limit: limits.catalog_timeout,
+        }
+    }
+
+    /// Does `work` at home when it is its turn. A caller that leaves ends it.
+    async fn at_home<T: Send + 'static, F>(
+        &self,
+        work: impl FnOnce(Self) -> F + Send + 'static,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+    {
+        let desk = self.clone();
+        let work = self.home.spawn(async move {
+            let turns = Arc::clone(&desk.turns);
+            let _turn = turns.acquire().await.map_err(stopping)?;
+            work(desk).await
+        });
+        AbortOnDropHandle::new(work)
+            .await
+            .unwrap_or_else(|_ended| Err(ending()))
+    }
+
+    async fn accounts(&self, page: &AccountsPage) -> Result<Vec<Account>, StoreError> {
         let (partner, after) = (text(page.partner.as_ref()), text(page.after.as_ref()));
         let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
         let parameters: [Parameter<'_>; 3] = [
@@ -114,7 +189,7 @@ impl PolicyStore for PostgresStore {
         rows.iter().map(account).collect()
     }
 
-    async fn list_changes(&self, page: &ChangesPage) -> Result<Vec<ChangeRecord>, StoreError> {
+    async fn changes(&self, page: &ChangesPage) -> Result<Vec<ChangeRecord>, StoreError> {
         let after = i64::try_from(page.after.0).unwrap_or(i64::MAX);
         let (partner, account) = (text(page.partner.as_ref()), text(page.account.as_ref()));
         let limit = i64::try_from(page.limit).unwrap_or(i64::MAX);
@@ -131,13 +206,11 @@ impl PolicyStore for PostgresStore {
     }
 
     async fn trace(&self, account: &AccountId) -> Result<Option<AccountTrace>, StoreError> {
-        let _turn = self.turns.acquire().await.map_err(stopping)?;
-        let limit = self.limit();
-        within(limit, async {
-            let lease = self.connections.lease(limit).await?;
+        within(self.limit, async {
+            let lease = self.connections.lease(self.limit).await?;
             let client = lease.client()?;
             let traced = async {
-                read::begin_snapshot(client, limit).await?;
+                read::begin_snapshot(client, self.limit).await?;
                 let traced = trace(client, account).await?;
                 read::end_snapshot(client).await?;
                 Ok(traced)
@@ -147,19 +220,10 @@ impl PolicyStore for PostgresStore {
         })
         .await
     }
-}
-
-impl PostgresStore {
-    /// How long a read of PolicyService may take. Its caller's deadline comes before that.
-    fn limit(&self) -> Duration {
-        self.config.limits.catalog_timeout
-    }
 
     async fn query(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<Row>, StoreError> {
-        let _turn = self.turns.acquire().await.map_err(stopping)?;
-        let limit = self.limit();
-        within(limit, async {
-            let lease = self.connections.lease(limit).await?;
+        within(self.limit, async {
+            let lease = self.connections.lease(self.limit).await?;
             let client = lease.client()?;
             let rows =
                 futures_util::try_join!(read::head(client), read::query(client, sql, parameters));
@@ -170,6 +234,10 @@ impl PostgresStore {
 }
 
 fn stopping(_closed: tokio::sync::AcquireError) -> StoreError {
+    ending()
+}
+
+fn ending() -> StoreError {
     Unavailable::Connection("the service is stopping".to_owned()).into()
 }
 
