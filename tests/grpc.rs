@@ -1,4 +1,4 @@
-//! AuthorizationService over a real connection: every call, and what it answers.
+//! Both services over a real connection: every call, and what it answers.
 
 #![cfg(test)]
 
@@ -12,6 +12,8 @@ mod features;
 mod grpcurl;
 #[path = "grpc/inline.rs"]
 mod inline;
+#[path = "grpc/policies.rs"]
+mod policies;
 #[path = "grpc/prices.rs"]
 mod prices;
 #[path = "grpc/recipients.rs"]

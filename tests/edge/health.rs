@@ -14,7 +14,11 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::support::server::Server;
 use crate::support::within;
 
-const SERVICES: [&str; 2] = ["", "portcullis.v1.AuthorizationService"];
+const SERVICES: [&str; 3] = [
+    "",
+    "portcullis.v1.AuthorizationService",
+    "portcullis.v1.PolicyService",
+];
 
 /// The status line, the head and the body of the answer to one request.
 pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String, String) {

@@ -11,6 +11,7 @@ mod history;
 mod outage;
 mod schema;
 mod stored_data;
+mod writes;
 
 use portcullis::domain::{Account, AccountId, AccountKind, FeatureKey, Setting, SupportProvider};
 use portcullis::store::{AccountSettings, Import, Line, PolicyImport};

@@ -345,7 +345,7 @@ async fn a_write_past_the_program_is_refused() {
     let tables = database.sql(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
         AND relname NOT IN ('schema_migration', 'policy_change', 'policy_revision',
-            'matrix_seen')",
+            'idempotency_key', 'matrix_seen')",
     );
     assert_eq!(tables.lines().count(), 10, "{tables}");
     for table in tables.lines() {

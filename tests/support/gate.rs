@@ -36,6 +36,10 @@ pub struct Gate {
     pub standby: AtomicBool,
     /// Whether signals are passed on. At first all are lost, so that what is seen is seen by polling.
     pub signalling: Arc<AtomicBool>,
+    /// Writes are refused.
+    pub read_only: AtomicBool,
+    /// The connection is lost while the next write is being committed.
+    pub cut: AtomicBool,
 }
 
 impl Gate {
@@ -48,6 +52,8 @@ impl Gate {
             down: AtomicBool::default(),
             standby: AtomicBool::default(),
             signalling: Arc::default(),
+            read_only: AtomicBool::default(),
+            cut: AtomicBool::default(),
         })
     }
 
@@ -80,7 +86,7 @@ impl Gate {
         self.until(|asked| asked.polls >= polls + 2).await;
     }
 
-    fn ask(&self, note: impl FnOnce(&mut Asked)) -> Result<(), StoreError> {
+    pub(super) fn ask(&self, note: impl FnOnce(&mut Asked)) -> Result<(), StoreError> {
         self.asked.send_modify(note);
         match self.down.load(Ordering::SeqCst) {
             true => Err(StoreError::Unavailable(Unavailable::Connection(

@@ -110,31 +110,14 @@ fn may_fall_back(error: &Error) -> bool {
         .is_none_or(|code| *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
-impl deadpool_postgres::Connect for Connector {
-    fn connect(
-        &self,
-        _config: &Config,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>>
-    {
-        Box::pin(async move {
-            let (client, connection) = self.open().await?;
-            // How it ends is seen by whoever waits for an answer on it.
-            let driver = tokio::spawn(async move {
-                let _ = connection.await;
-            });
-            Ok((client, driver))
-        })
-    }
-}
-
-/// A connection outside the pool, closed when it is dropped. Unless it was said to have ended,
-/// what the server still does for it is cancelled then.
+/// A connection, closed when it is dropped. What the server still does for it is cancelled then,
+/// unless it was said to be at rest.
 pub(super) struct Session {
     client: Client,
     connector: Connector,
     driver: JoinHandle<()>,
     warned: Arc<AtomicBool>,
-    ended: bool,
+    at_rest: bool,
 }
 
 impl Session {
@@ -145,6 +128,7 @@ impl Session {
             .map_err(|error| failure::connecting(&error))?;
         let warned = Arc::new(AtomicBool::new(false));
         let warn = Arc::clone(&warned);
+        // How it ends is seen by whoever waits for an answer on it.
         let driver = tokio::spawn(async move {
             let mut messages =
                 futures_util::stream::poll_fn(move |context| connection.poll_message(context));
@@ -161,13 +145,18 @@ impl Session {
             connector: connector.clone(),
             driver,
             warned,
-            ended: false,
+            at_rest: false,
         })
     }
 
-    /// Says that the last statement was answered.
-    pub(super) fn end(mut self) {
-        self.ended = true;
+    /// Says that statements are about to be sent.
+    pub(super) fn begin(&mut self) {
+        self.at_rest = false;
+    }
+
+    /// Says that the last statement was answered, and that no transaction is open.
+    pub(super) fn end(&mut self) {
+        self.at_rest = true;
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -188,7 +177,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if !self.ended && !self.client.is_closed() {
+        if !self.at_rest && !self.client.is_closed() {
             self.connector.cancel(self.client.cancel_token());
         }
         self.driver.abort();

@@ -33,9 +33,9 @@ const MIGRATIONS: [Migration; 2] = [
     },
     Migration {
         version: 2,
-        name: "matrix_seen",
+        name: "writes",
         compatible_from: 1,
-        sql: include_str!("migrations/0002_matrix_seen.sql"),
+        sql: include_str!("migrations/0002_writes.sql"),
     },
 ];
 
@@ -81,7 +81,7 @@ struct Found {
 /// the store failed. Each migration is made whole or not at all.
 pub async fn migrate(config: &PostgresConfig) -> Result<Migrated, StoreError> {
     within(config.limits.import_timeout, async {
-        let session = Session::open(&config.connector).await?;
+        let mut session = Session::open(&config.connector).await?;
         let before = step(session.client()).await?;
         let mut now = before;
         while now.is_none_or(|found| found.version < VERSION) {

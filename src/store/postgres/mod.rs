@@ -5,6 +5,8 @@
 //! prepared statements and, LISTEN apart, no session state, so that transaction poolers are fine.
 //! Every call has a limit on its time, waiting and connecting included.
 
+mod answers;
+mod change;
 mod config;
 mod connect;
 mod dsn;
@@ -14,12 +16,14 @@ mod listen;
 mod load;
 mod matrix;
 mod migrate;
+mod policies;
 mod poll;
 mod pool;
 mod read;
 mod row;
 mod rows;
 mod tls;
+mod transaction;
 mod write;
 
 use std::fmt;
@@ -28,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
     CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Signal, Snapshot,
@@ -43,8 +47,11 @@ pub use migrate::{Migrated, migrate};
 /// Policies in Postgres.
 pub struct PostgresStore {
     config: PostgresConfig,
-    reads: Connections,
+    connections: Arc<Connections>,
     polls: Connections,
+    /// Who may take a connection for PolicyService: half of them at most, so that the loads that
+    /// decisions wait for find one.
+    turns: Arc<Semaphore>,
     /// Whether the last poll was answered by a standby.
     from_standby: AtomicBool,
     /// Raised where another server may be the primary now.
@@ -55,7 +62,7 @@ impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
             .field("config", &self.config)
-            .field("reads", &self.reads)
+            .field("connections", &self.connections)
             .finish_non_exhaustive()
     }
 }
@@ -68,8 +75,9 @@ impl PostgresStore {
     pub fn new(config: PostgresConfig) -> Result<Self, StoreError> {
         let pool = |size| Connections::new(config.connector.clone(), size);
         Ok(Self {
-            reads: pool(config.limits.pool_size)?,
+            connections: Arc::new(pool(config.limits.pool_size)?),
             polls: pool(1)?,
+            turns: Arc::new(Semaphore::new(config.limits.pool_size.div_ceil(2))),
             from_standby: AtomicBool::new(false),
             moved: watch::Sender::new(()),
             config,
@@ -80,11 +88,16 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn load(&self, accounts: &[AccountId]) -> Result<Snapshot, StoreError> {
-        load::load(&self.reads, self.config.limits.store_timeout, accounts).await
+        load::load(
+            &self.connections,
+            self.config.limits.store_timeout,
+            accounts,
+        )
+        .await
     }
 
     async fn load_catalog(&self) -> Result<CatalogSnapshot, StoreError> {
-        read::catalog(&self.reads, self.config.limits.catalog_timeout).await
+        read::catalog(&self.connections, self.config.limits.catalog_timeout).await
     }
 
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {
@@ -99,7 +112,7 @@ impl Store for PostgresStore {
             |seen: Head| poll.seen != Some(seen.change) || poll.at.head.revision < seen.revision;
         let was_standby = self.from_standby.swap(false, Ordering::Relaxed);
         if was_standby || seen.is_some_and(is_other_history) {
-            self.reads.replace_all();
+            self.connections.replace_all();
             self.moved.send_replace(());
         }
         Ok(poll)
@@ -110,11 +123,11 @@ impl Store for PostgresStore {
     }
 
     async fn announce_matrix(&self, digest: &str) -> Result<(), StoreError> {
-        matrix::announce(&self.reads, self.config.limits.store_timeout, digest).await
+        matrix::announce(&self.connections, self.config.limits.store_timeout, digest).await
     }
 
     fn suspect(&self) {
-        self.reads.replace_all();
+        self.connections.replace_all();
     }
 
     async fn import(
@@ -135,6 +148,6 @@ impl Store for PostgresStore {
     }
 
     async fn export(&self) -> Result<State, StoreError> {
-        read::export(&self.reads, self.config.limits.catalog_timeout).await
+        read::export(&self.connections, self.config.limits.catalog_timeout).await
     }
 }

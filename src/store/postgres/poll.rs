@@ -21,9 +21,8 @@ use crate::store::{ChangeEntry, ChangeSubject, ChangedKeys, MAX_POLLED, Poll, St
 /// changed, and a change in each row: the first ones after `$1`, or the last ones of all. There is a
 /// row without a change where there is none.
 ///
-/// Revisions have no gap, so that the last so many changes are those after the head less so many:
-/// either way the key of `policy_change` is entered at one place, whatever the planner knows of the
-/// table.
+/// Revisions have no gap, so that these are the changes of one range of numbers: no more of a long
+/// history is read, whatever the planner knows of the table.
 static POLL: LazyLock<String> = LazyLock::new(|| {
     let (read_at, found, from) = (row::READ_AT, migrate::FOUND, row::READ_AT_FROM);
     format!(
@@ -32,13 +31,16 @@ static POLL: LazyLock<String> = LazyLock::new(|| {
             change.revision, change.change_id, subject_kind, subject_id,
             changed_everything, changed_accounts, changed_partners, changed_catalog
         FROM {from}
-        LEFT JOIN LATERAL (
-            SELECT * FROM policy_change
-            WHERE policy_change.revision > coalesce($1, greatest(head.revision - {MAX_POLLED}, 0))
-            ORDER BY policy_change.revision LIMIT {MAX_POLLED}) change ON true
+        CROSS JOIN LATERAL (
+            SELECT coalesce($1, greatest(head.revision - {MAX_POLLED}, 0)) AS after) since
+        LEFT JOIN policy_change change
+            ON change.revision > since.after AND change.revision <= since.after + {MAX_POLLED}
         ORDER BY change.revision"
     )
 });
+
+/// The last revision that can be asked about.
+const LAST_ASKED: u64 = (i64::MAX as u64) - (MAX_POLLED as u64);
 
 /// Where [`POLL`]'s columns begin.
 mod at {
@@ -57,7 +59,8 @@ pub(super) async fn poll(
     limit: Duration,
     seen: Option<Head>,
 ) -> Result<Poll, StoreError> {
-    let seen = seen.map(|seen| i64::try_from(seen.revision.0).unwrap_or(i64::MAX));
+    // Of numbers beyond there is no change, and the sum in the statement would be none.
+    let seen = seen.map(|seen| seen.revision.0.min(LAST_ASKED).cast_signed());
     let rows = within(limit, async {
         let lease = connections.lease(limit).await?;
         let rows = lease
@@ -107,13 +110,7 @@ fn change(row: &Row) -> Result<Option<ChangeEntry>, StoreError> {
 fn subject(row: &Row) -> Result<ChangeSubject, StoreError> {
     let kind: &str = row::column(row, at::SUBJECT)?;
     let id: Option<&str> = row::column(row, at::SUBJECT + 1)?;
-    let id = id.map(AccountId::try_from);
-    Ok(match (kind, id) {
-        ("account", Some(Ok(id))) => ChangeSubject::Account(id),
-        ("partner", Some(Ok(id))) => ChangeSubject::Partner(id),
-        ("catalog", None) => ChangeSubject::Catalog,
-        _ => ChangeSubject::Everything,
-    })
+    Ok(row::subject(kind, id).unwrap_or(ChangeSubject::Everything))
 }
 
 fn keys(row: &Row) -> Result<ChangedKeys, StoreError> {
