@@ -5,6 +5,8 @@
 #[path = "directory/keys.rs"]
 mod keys;
 mod support;
+#[path = "directory/watch.rs"]
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -8,11 +8,14 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock::Moment;
+use crate::domain::Revision;
 use crate::store::{Poll, StoreError};
 
 use super::DirectoryError;
 use super::ledger::Seen;
 use super::loader::{Ahead, Answer, Loader};
+use super::mirror::Mirror;
+use super::watch::Begun;
 
 /// How long a load that is ahead of the feed waits for the feed before it is given up.
 const KEEP_WITHIN: Duration = Duration::from_secs(1);
@@ -124,8 +127,20 @@ impl Loader {
         if poll.at.primary {
             self.announce_matrix();
         }
+        for (after, reply) in mem::take(&mut self.watchers) {
+            self.watch(after, reply);
+        }
         self.settle();
         seen
+    }
+
+    pub(super) fn watch(&mut self, after: Option<Revision>, reply: oneshot::Sender<Begun>) {
+        let Mirror { ledger, hub, .. } = &self.mirror;
+        match hub.begin(ledger, after) {
+            // A watcher that left does not mind.
+            Some(begun) => drop(reply.send(begun)),
+            None => self.watchers.push((after, reply)),
+        }
     }
 
     /// Tells the store once by which matrix this replica decides, so that the watchers of others hear

@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     catalog: Option<Head>,
     /// Whether a primary answered last.
     from_primary: bool,
+    /// How often the matrix had changed when a primary last said so.
+    matrix_changes: Option<u64>,
 }
 
 /// What a poll showed.
@@ -109,6 +111,16 @@ impl Ledger {
         self.from_primary
     }
 
+    /// Whether replicas decide by another matrix than at the poll before. To be asked once a poll,
+    /// before [`Ledger::observe`].
+    pub(super) fn is_other_matrix(&mut self, poll: &Poll) -> bool {
+        if !poll.at.primary {
+            return false;
+        }
+        let before = self.matrix_changes.replace(poll.matrix_changes);
+        before.is_some_and(|before| before != poll.matrix_changes)
+    }
+
     /// Takes in what a poll saw.
     ///
     /// A standby that is behind says nothing new: what is applied goes on, and ages. Were it a
@@ -177,7 +189,6 @@ impl Ledger {
 
     /// The changes after `revision`, in order; none where they are no longer all known, or where
     /// `revision` is not reached.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for watchers, who come next"))]
     pub(super) fn since(
         &self,
         revision: Revision,

@@ -24,6 +24,7 @@ use super::ledger::Verdict;
 use super::mirror::Mirror;
 use super::request::{Loaded, LoadedAlone, Request, Standing, Wanted};
 use super::signals::Signals;
+use super::watch::Begun;
 use super::{DirectoryError, Shared};
 
 #[derive(Debug)]
@@ -89,6 +90,9 @@ pub(super) struct Loader {
     /// Loads that are ahead of the feed, with the time at which each is given up.
     pub(super) ahead: Vec<(Instant, Ahead)>,
 
+    /// Who wants to watch, before the first poll.
+    pub(super) watchers: Vec<(Option<Revision>, oneshot::Sender<Begun>)>,
+
     pub(super) signals: Signals,
     /// The digest of the matrix, as long as the store has to be told it.
     pub(super) announcement: Option<String>,
@@ -123,6 +127,7 @@ impl Loader {
             catalog_waiters: Vec::new(),
             catalog_loading: false,
             ahead: Vec::new(),
+            watchers: Vec::new(),
             next_poll: Instant::now(),
             polling: false,
             poll_again: false,
@@ -188,6 +193,7 @@ impl Loader {
                 }));
             }
             Request::Catalog { version, reply } => self.want_catalog(version, reply),
+            Request::Watch { after, reply } => self.watch(after, reply),
             Request::Nudge(reply) => self.nudges.push(reply),
         }
     }

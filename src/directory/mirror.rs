@@ -15,10 +15,12 @@ use super::cache::VersionedCatalog;
 use super::ledger::{Ledger, Seen, Verdict};
 use super::stamp::Stamp;
 use super::view::Word;
+use super::watch::Hub;
 use super::{Entry, Shared};
 
 pub(super) struct Mirror<W: Word> {
     pub(super) ledger: Ledger,
+    pub(super) hub: Hub,
     shared: Arc<Shared<W>>,
 }
 
@@ -34,6 +36,7 @@ impl<W: Word> Mirror<W> {
     pub(super) fn new(shared: Arc<Shared<W>>) -> Self {
         Self {
             ledger: Ledger::default(),
+            hub: Hub::default(),
             shared,
         }
     }
@@ -43,23 +46,32 @@ impl<W: Word> Mirror<W> {
         let Shared {
             caches, published, ..
         } = &*self.shared;
+        let is_other_matrix = self.ledger.is_other_matrix(poll);
         let seen = self.ledger.observe(poll);
         let (floor, applied) = (self.ledger.floor(), self.ledger.applied());
         match seen {
             Seen::Unchanged => {}
-            // INVARIANT(gone-before-published): in this order.
+            // INVARIANT(gone-before-published): in this order, and watchers last: who asks because
+            // of what it was told must not get an answer from before.
             Seen::Advanced => {
                 poll.changes
                     .iter()
                     .for_each(|change| caches.forget(&change.keys));
                 caches.settle_catalog(self.ledger.catalog(), floor);
                 published.raise(floor, applied);
+                for change in &poll.changes {
+                    let at = applied.with_revision(change.head.revision);
+                    self.hub.tell(at, change);
+                }
             }
             Seen::Reset => {
                 caches.clear();
                 published.doubt();
                 published.raise(floor, applied);
             }
+        }
+        if seen == Seen::Reset || is_other_matrix {
+            self.hub.tell_everything(applied);
         }
         // A standby cannot tell what it has not received, and a poll that brings a part of the
         // changes alone says of none that came after the part.

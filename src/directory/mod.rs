@@ -12,7 +12,7 @@
 //! for the caches is in `mirror`: a change drops what it names, and a load is kept as far as no
 //! change since has named it. It publishes the revision that the caches are true at (`view`); every
 //! entry carries the one that it was read at (`cache`), and a reader accepts only what is valid at
-//! the revision that it read first.
+//! the revision that it read first. What is applied is told to those who `watch`.
 
 mod cache;
 mod catalog;
@@ -26,6 +26,7 @@ mod resolve;
 mod signals;
 mod stamp;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -44,6 +45,8 @@ use cache::Caches;
 use loader::Loader;
 use request::Request;
 use view::{Published, Word};
+
+pub use watch::WatchEvent;
 
 /// Bounds of the caches and of staleness.
 #[derive(Debug, Clone)]

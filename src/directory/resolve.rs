@@ -287,7 +287,7 @@ impl Directory {
         Ok(loads)
     }
 
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, DirectoryError> {

@@ -1,6 +1,6 @@
 //! A store that a test can watch, hold, swap and take down. What it answers is a real store's.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -34,12 +34,14 @@ pub struct Gate {
     behind: Mutex<Option<Arc<MemoryStore>>>,
     pub down: AtomicBool,
     pub standby: AtomicBool,
+    /// Whether signals are passed on. At first all are lost, so that what is seen is seen by polling.
+    pub signalling: Arc<AtomicBool>,
+    /// What polls say of it.
+    pub matrix_changes: AtomicU64,
     /// Writes are refused.
     pub read_only: AtomicBool,
     /// The connection is lost while the next write is being committed.
     pub cut: AtomicBool,
-    /// Whether signals are passed on. At first all are lost, so that what is seen is seen by polling.
-    pub signalling: Arc<AtomicBool>,
 }
 
 impl Gate {
@@ -51,9 +53,10 @@ impl Gate {
             behind: Mutex::default(),
             down: AtomicBool::default(),
             standby: AtomicBool::default(),
+            signalling: Arc::default(),
+            matrix_changes: AtomicU64::default(),
             read_only: AtomicBool::default(),
             cut: AtomicBool::default(),
-            signalling: Arc::default(),
         })
     }
 
@@ -127,6 +130,7 @@ impl Store for Gate {
         self.ask(|asked| asked.polls += 1)?;
         let mut poll = self.inner().poll(seen).await?;
         poll.at.primary = self.primary();
+        poll.matrix_changes = self.matrix_changes.load(Ordering::SeqCst);
         Ok(poll)
     }
 

@@ -39,6 +39,9 @@ static POLL: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// The last revision that can be asked about.
+const LAST_ASKED: u64 = (i64::MAX as u64) - (MAX_POLLED as u64);
+
 /// Where [`POLL`]'s columns begin.
 mod at {
     pub(super) const SEEN: usize = 5;
@@ -56,7 +59,8 @@ pub(super) async fn poll(
     limit: Duration,
     seen: Option<Head>,
 ) -> Result<Poll, StoreError> {
-    let seen = seen.map(|seen| i64::try_from(seen.revision.0).unwrap_or(i64::MAX));
+    // Of numbers beyond there is no change, and the sum in the statement would be none.
+    let seen = seen.map(|seen| seen.revision.0.min(LAST_ASKED).cast_signed());
     let rows = within(limit, async {
         let lease = connections.lease(limit).await?;
         let rows = lease
