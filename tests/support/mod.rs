@@ -16,6 +16,7 @@ pub mod gate;
 pub mod gated;
 mod gated_policies;
 pub mod http2;
+pub mod methods;
 pub mod policies;
 pub mod raw;
 pub mod refused;
