@@ -8,9 +8,9 @@ use prost_types::FileDescriptorProto;
 use tonic::Code;
 use tonic_reflection::pb::{v1, v1alpha};
 
-use crate::support::demo;
 use crate::support::server::{Server, config};
 use crate::support::within;
+use crate::support::{demo, methods, raw};
 
 /// One question to each version of reflection, which has to answer the same.
 macro_rules! ask {
@@ -142,6 +142,30 @@ async fn every_import_can_be_followed() {
     assert!(seen.contains("google/rpc/status.proto"), "{seen:?}");
     assert!(seen.contains("google/type/money.proto"), "{seen:?}");
     assert!(seen.contains("portcullis/v1/change.proto"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn every_method_that_is_told_of_is_served() {
+    let server = Server::demo().await;
+    let channel = server.channel().await;
+    let mut served = Vec::new();
+    for service in ["AuthorizationService", "PolicyService"] {
+        let symbol = format!("portcullis.v1.{service}");
+        let files = ask!(channel, v1, FileContainingSymbol(symbol)).files();
+        let told = files.iter().flat_map(|file| &file.service);
+        let told = told.filter(|one| one.name() == service);
+        for method in told.flat_map(|one| &one.method) {
+            let path = format!("/{symbol}/{}", method.name());
+            if method.server_streaming() {
+                continue;
+            }
+            let answer = raw::call_at(channel.clone(), &path, bytes::Bytes::new()).await;
+            let code = answer.err().map_or(Code::Ok, |status| status.code());
+            assert_ne!(code, Code::Unimplemented, "{path}");
+            served.push(path);
+        }
+    }
+    assert_eq!(served.len(), methods::unary().len(), "{served:?}");
 }
 
 #[tokio::test]

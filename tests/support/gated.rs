@@ -16,6 +16,7 @@ use portcullis::store::memory::MemoryStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
@@ -60,10 +61,16 @@ impl GatedServer {
         }
     }
 
-    pub async fn client(&self) -> Client {
-        AuthorizationServiceClient::connect(format!("http://{}", self.grpc))
+    pub async fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.grpc))
+            .unwrap()
+            .connect()
             .await
             .unwrap()
+    }
+
+    pub async fn client(&self) -> Client {
+        AuthorizationServiceClient::new(self.channel().await)
     }
 
     pub fn begin_drain(&self) {

@@ -17,6 +17,7 @@ pub mod gated;
 mod gated_policies;
 pub mod http2;
 pub mod load;
+pub mod methods;
 pub mod oracle;
 pub mod policies;
 pub mod probe;
