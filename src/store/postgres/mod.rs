@@ -5,6 +5,7 @@
 //! prepared statements and no session state, so that transaction poolers are fine. Every call has
 //! a limit on its time, waiting and connecting included.
 
+mod breaker;
 mod config;
 mod connect;
 mod dsn;
@@ -30,6 +31,7 @@ use super::{
     Store, StoreError,
 };
 use crate::domain::{AccountId, Head};
+use breaker::Breaker;
 use pool::Connections;
 
 pub use config::{PostgresConfig, PostgresConfigError, PostgresLimits};
@@ -39,6 +41,7 @@ pub use migrate::{Migrated, migrate};
 pub struct PostgresStore {
     config: PostgresConfig,
     reads: Connections,
+    breaker: Breaker,
     polls: Connections,
     /// Whether the last poll was answered by a standby.
     from_standby: AtomicBool,
@@ -62,6 +65,7 @@ impl PostgresStore {
         let pool = |size| Connections::new(config.connector.clone(), size);
         Ok(Self {
             reads: pool(config.limits.pool_size)?,
+            breaker: Breaker::new(),
             polls: pool(1)?,
             from_standby: AtomicBool::new(false),
             config,
@@ -72,7 +76,8 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn load(&self, accounts: &[AccountId]) -> Result<Snapshot, StoreError> {
-        load::load(&self.reads, self.config.limits.store_timeout, accounts).await
+        let load = load::load(&self.reads, self.config.limits.store_timeout, accounts);
+        self.breaker.pass(load).await
     }
 
     async fn load_catalog(&self) -> Result<CatalogSnapshot, StoreError> {
@@ -81,6 +86,7 @@ impl Store for PostgresStore {
 
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {
         let poll = load::poll(&self.polls, self.config.limits.store_timeout, seen).await?;
+        self.breaker.try_again();
         if !poll.at.primary {
             // Where the URL names several hosts, the next poll may find the primary.
             self.polls.replace_all();
