@@ -17,9 +17,11 @@ use tower::{Service, ServiceExt as _};
 
 use crate::clock::Moment;
 use crate::grpc::{
-    AuthorizationApi, MAX_CATALOG_MESSAGE, MAX_MESSAGE, deadline_exceeded, message_too_large,
+    AuthorizationApi, MAX_CATALOG_MESSAGE, MAX_MESSAGE, PolicyApi, deadline_exceeded,
+    message_too_large,
 };
 use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
+use crate::proto::v1::policy_service_server::PolicyServiceServer;
 
 use super::aside::Aside;
 use super::deadline::time_left;
@@ -33,6 +35,9 @@ pub struct Router {
     authorization: AuthorizationServiceServer<AuthorizationApi>,
     /// The same service with the message limit of FilterCatalog: tonic's limit is per service.
     catalog: AuthorizationServiceServer<AuthorizationApi>,
+    policy: PolicyServiceServer<PolicyApi>,
+    /// The same service with the message limit of what writes the catalogue.
+    large_policy: PolicyServiceServer<PolicyApi>,
     health: Streaming,
     reflection: Option<[Streaming; 2]>,
     aside: Arc<Aside>,
@@ -53,6 +58,9 @@ impl std::fmt::Debug for Router {
 enum Route {
     Authorization,
     FilterCatalog,
+    Policy,
+    /// Methods of PolicyService that take long or whose messages are large.
+    LargePolicy,
     Health,
     ReflectionV1,
     ReflectionV1Alpha,
@@ -63,6 +71,15 @@ fn route(path: &str) -> Route {
     match path.strip_prefix('/').and_then(|path| path.split_once('/')) {
         Some(("portcullis.v1.AuthorizationService", "FilterCatalog")) => Route::FilterCatalog,
         Some(("portcullis.v1.AuthorizationService", _)) => Route::Authorization,
+        Some((
+            "portcullis.v1.PolicyService",
+            "PutBillingMarkets"
+            | "DeleteBillingMarkets"
+            | "PutLocations"
+            | "DeleteLocations"
+            | "PreviewPartnerPolicy",
+        )) => Route::LargePolicy,
+        Some(("portcullis.v1.PolicyService", _)) => Route::Policy,
         Some(("grpc.health.v1.Health", _)) => Route::Health,
         Some(("grpc.reflection.v1.ServerReflection", _)) => Route::ReflectionV1,
         Some(("grpc.reflection.v1alpha.ServerReflection", _)) => Route::ReflectionV1Alpha,
@@ -77,6 +94,7 @@ impl Router {
     /// Where the threads for large calls cannot be started.
     pub fn new<H>(
         api: AuthorizationApi,
+        policy: PolicyApi,
         health: H,
         request_timeout: Duration,
         drain: CancellationToken,
@@ -93,9 +111,15 @@ impl Router {
         let server = |limit| {
             AuthorizationServiceServer::from_arc(Arc::clone(&api)).max_decoding_message_size(limit)
         };
+        let policy = Arc::new(policy);
+        let policy_server = |limit| {
+            PolicyServiceServer::from_arc(Arc::clone(&policy)).max_decoding_message_size(limit)
+        };
         Ok(Self {
             authorization: server(MAX_MESSAGE),
             catalog: server(MAX_CATALOG_MESSAGE),
+            policy: policy_server(MAX_MESSAGE),
+            large_policy: policy_server(MAX_CATALOG_MESSAGE),
             health: BoxCloneSyncService::new(health),
             reflection: None,
             aside: Arc::new(Aside::new()?),
@@ -152,6 +176,11 @@ impl Router {
             }
             Route::FilterCatalog => {
                 let call = within_deadline(self.catalog, request, self.request_timeout);
+                self.aside.work_off(call).await
+            }
+            Route::Policy => within_deadline(self.policy, request, self.request_timeout).await,
+            Route::LargePolicy => {
+                let call = within_deadline(self.large_policy, request, self.request_timeout);
                 self.aside.work_off(call).await
             }
             Route::Health => {
@@ -256,6 +285,14 @@ mod tests {
             (
                 "/portcullis.v1.AuthorizationService/FilterCatalog",
                 Route::FilterCatalog,
+            ),
+            (
+                "/portcullis.v1.PolicyService/GetPartnerPolicy",
+                Route::Policy,
+            ),
+            (
+                "/portcullis.v1.PolicyService/PreviewPartnerPolicy",
+                Route::LargePolicy,
             ),
             ("/grpc.health.v1.Health/Check", Route::Health),
             ("/portcullis.v1.AuthorizationService", Route::Nothing),

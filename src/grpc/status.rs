@@ -10,8 +10,10 @@ use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::administrator;
 use crate::authorizer::Refusal;
 use crate::directory::DirectoryError;
+use crate::store::{StoreError, WriteError, WriteRefusal};
 
 const DOMAIN: &str = "portcullis";
 
@@ -95,6 +97,12 @@ fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(code, message, info(reason))
 }
 
+fn unavailable(reason: &str, message: impl Into<String>) -> Status {
+    let mut details = info(reason);
+    details.set_retry_info(Some(RETRY_AFTER));
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.to_string();
@@ -122,10 +130,59 @@ impl From<DirectoryError> for Status {
             }
             // UNAVAILABLE and not a denial: a caller that is told "no" stops asking, one that is
             // told "not now" tries another replica.
-            DirectoryError::Unavailable(_) => {
-                let mut details = info("STORE_UNAVAILABLE");
-                details.set_retry_info(Some(RETRY_AFTER));
-                Status::with_error_details(Code::Unavailable, message, details)
+            DirectoryError::Unavailable(_) => unavailable("STORE_UNAVAILABLE", message),
+        }
+    }
+}
+
+impl From<administrator::Refusal> for Status {
+    fn from(refusal: administrator::Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            administrator::Refusal::AccountInconsistent(_) => {
+                status(Code::FailedPrecondition, "ACCOUNT_INCONSISTENT", message)
+            }
+            administrator::Refusal::Write(WriteError::Refused(refusal)) => refusal.into(),
+            administrator::Refusal::Write(WriteError::Store(error)) => error.into(),
+            administrator::Refusal::Write(WriteError::OutcomeUnknown(_)) => {
+                status(Code::Unknown, "OUTCOME_UNKNOWN", message)
+            }
+        }
+    }
+}
+
+impl From<WriteRefusal> for Status {
+    fn from(refusal: WriteRefusal) -> Self {
+        let message = refusal.to_string();
+        let (code, reason) = match refusal {
+            WriteRefusal::Invalid { field, why } => return invalid_field(&field, why.to_string()),
+            WriteRefusal::FeatureUnknown(_) => (Code::InvalidArgument, "FEATURE_UNKNOWN"),
+            WriteRefusal::AccountUnknown(_) => (Code::NotFound, "ACCOUNT_UNKNOWN"),
+            WriteRefusal::PartnerUnknown(_) => (Code::NotFound, "PARTNER_UNKNOWN"),
+            WriteRefusal::LocationUnknown(_) => (Code::NotFound, "LOCATION_UNKNOWN"),
+            WriteRefusal::MarketUnknown(_) => (Code::NotFound, "MARKET_UNKNOWN"),
+            WriteRefusal::FeatureNotConfigurable(_) => {
+                (Code::FailedPrecondition, "FEATURE_NOT_CONFIGURABLE")
+            }
+            WriteRefusal::AccountInUse { .. } => (Code::FailedPrecondition, "ACCOUNT_IN_USE"),
+            WriteRefusal::MarketInUse { .. } => (Code::FailedPrecondition, "MARKET_IN_USE"),
+            WriteRefusal::RevisionMismatch { .. } => (Code::Aborted, "REVISION_MISMATCH"),
+            WriteRefusal::IdempotencyKeyReused(_) => {
+                (Code::FailedPrecondition, "IDEMPOTENCY_KEY_REUSED")
+            }
+        };
+        status(code, reason, message)
+    }
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::ReadOnly(_) => unavailable("STORE_READ_ONLY", message),
+            // Whatever is wrong with it: another replica may reach it, this one may later.
+            StoreError::Unavailable(_) | StoreError::Schema(_) | StoreError::Broken { .. } => {
+                unavailable("STORE_UNAVAILABLE", message)
             }
         }
     }

@@ -13,7 +13,11 @@ use crate::support::probe::ask;
 use crate::support::server::Server;
 use crate::support::within;
 
-const SERVICES: [&str; 2] = ["", "portcullis.v1.AuthorizationService"];
+const SERVICES: [&str; 3] = [
+    "",
+    "portcullis.v1.AuthorizationService",
+    "portcullis.v1.PolicyService",
+];
 
 pub(crate) fn service(name: &str) -> HealthCheckRequest {
     HealthCheckRequest {

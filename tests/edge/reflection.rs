@@ -75,6 +75,7 @@ async fn both_versions_list_what_is_served() {
     for one in [
         "grpc.health.v1.Health",
         "portcullis.v1.AuthorizationService",
+        "portcullis.v1.PolicyService",
     ] {
         assert!(services.remove(one), "no {one} in {services:?}");
         assert!(old.contains(one), "no {one} in {old:?}");
@@ -95,6 +96,8 @@ async fn both_versions_resolve_every_message() {
             "portcullis.v1",
             true,
         ),
+        ("portcullis.v1.PolicyService", "portcullis.v1", true),
+        ("portcullis.v1.PolicyChange", "portcullis.v1", true),
         ("portcullis.v1.Location", "portcullis.v1", true),
         ("google.rpc.Status", "google.rpc", true),
         ("google.type.Money", "google.type", true),
@@ -103,6 +106,8 @@ async fn both_versions_resolve_every_message() {
         ("google.rpc.RetryInfo", "google.rpc", false),
         ("google.protobuf.Any", "google.protobuf", false),
         ("google.protobuf.Duration", "google.protobuf", false),
+        ("google.protobuf.Struct", "google.protobuf", false),
+        ("google.protobuf.Timestamp", "google.protobuf", false),
         ("grpc.health.v1.Health", "grpc.health.v1", false),
     ] {
         let new = ask!(channel, v1, FileContainingSymbol(symbol)).files();
@@ -122,7 +127,10 @@ async fn both_versions_resolve_every_message() {
 async fn every_import_can_be_followed() {
     let server = Server::demo().await;
     let channel = server.channel().await;
-    let mut wanted = vec!["portcullis/v1/authorization_service.proto".to_owned()];
+    let services = ["authorization_service", "policy_service"];
+    let mut wanted: Vec<_> = services
+        .map(|service| format!("portcullis/v1/{service}.proto"))
+        .into();
     let mut seen = BTreeSet::new();
     while let Some(name) = wanted.pop() {
         for file in ask!(channel, v1, FileByFilename(name)).files() {
@@ -133,6 +141,7 @@ async fn every_import_can_be_followed() {
     }
     assert!(seen.contains("google/rpc/status.proto"), "{seen:?}");
     assert!(seen.contains("google/type/money.proto"), "{seen:?}");
+    assert!(seen.contains("portcullis/v1/change.proto"), "{seen:?}");
 }
 
 #[tokio::test]

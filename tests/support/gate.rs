@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::future;
+use futures_util::stream::{BoxStream, StreamExt as _};
 use portcullis::domain::{AccountId, Head};
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{
-    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Snapshot, State,
-    Store, StoreError, Unavailable,
+    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Signal, Snapshot,
+    State, Store, StoreError, Unavailable,
 };
 use tokio::sync::{RwLock, watch};
 
@@ -32,6 +34,12 @@ pub struct Gate {
     behind: Mutex<Option<Arc<MemoryStore>>>,
     pub down: AtomicBool,
     pub standby: AtomicBool,
+    /// Writes are refused.
+    pub read_only: AtomicBool,
+    /// The connection is lost while the next write is being committed.
+    pub cut: AtomicBool,
+    /// Whether signals are passed on. At first all are lost, so that what is seen is seen by polling.
+    pub signalling: Arc<AtomicBool>,
 }
 
 impl Gate {
@@ -43,6 +51,9 @@ impl Gate {
             behind: Mutex::default(),
             down: AtomicBool::default(),
             standby: AtomicBool::default(),
+            read_only: AtomicBool::default(),
+            cut: AtomicBool::default(),
+            signalling: Arc::default(),
         })
     }
 
@@ -75,7 +86,7 @@ impl Gate {
         self.until(|asked| asked.polls >= polls + 2).await;
     }
 
-    fn ask(&self, note: impl FnOnce(&mut Asked)) -> Result<(), StoreError> {
+    pub(super) fn ask(&self, note: impl FnOnce(&mut Asked)) -> Result<(), StoreError> {
         self.asked.send_modify(note);
         match self.down.load(Ordering::SeqCst) {
             true => Err(StoreError::Unavailable(Unavailable::Connection(
@@ -117,6 +128,16 @@ impl Store for Gate {
         let mut poll = self.inner().poll(seen).await?;
         poll.at.primary = self.primary();
         Ok(poll)
+    }
+
+    fn signals(&self) -> BoxStream<'static, Signal> {
+        let signalling = Arc::clone(&self.signalling);
+        let is_passed_on = move |_: &Signal| future::ready(signalling.load(Ordering::SeqCst));
+        self.inner().signals().filter(is_passed_on).boxed()
+    }
+
+    async fn announce_matrix(&self, digest: &str) -> Result<(), StoreError> {
+        self.inner().announce_matrix(digest).await
     }
 
     fn suspect(&self) {

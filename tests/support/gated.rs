@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis::administrator::Administrator;
 use portcullis::app::Drained;
 use portcullis::authorizer::Authorizer;
 use portcullis::directory::{Directory, DirectoryConfig};
 use portcullis::edge::{Router, Server};
-use portcullis::grpc::AuthorizationApi;
+use portcullis::grpc::{AuthorizationApi, PolicyApi};
 use portcullis::proto::v1::authorization_service_client::AuthorizationServiceClient;
 use portcullis::store::Store as _;
 use portcullis::store::memory::MemoryStore;
@@ -36,11 +37,9 @@ impl GatedServer {
         let store = MemoryStore::default();
         store.import(demo::import(), &|_| {}).await.unwrap();
         let gate = Gate::new(store);
-        let (directory, loader) = Directory::new(
-            gate.clone(),
-            Arc::new(built_in_matrix()),
-            DirectoryConfig::default(),
-        );
+        let matrix = Arc::new(built_in_matrix());
+        let administrator = Administrator::new(gate.clone(), Arc::clone(&matrix));
+        let (directory, loader) = Directory::new(gate.clone(), matrix, DirectoryConfig::default());
         let loader = tokio::spawn(loader);
         within("the first poll", gate.until(|asked| asked.polls > 0)).await;
 
@@ -49,7 +48,8 @@ impl GatedServer {
         let grpc = listener.local_addr().unwrap();
         let health = HealthServer::new(HealthService::from_health_reporter(HealthReporter::new()));
         let api = AuthorizationApi::new(Authorizer::new(directory));
-        let router = Router::new(api, health, request_timeout, drain.clone()).unwrap();
+        let policy = PolicyApi::new(administrator);
+        let router = Router::new(api, policy, health, request_timeout, drain.clone()).unwrap();
         let serving = tokio::spawn(Server::new(listener, router).serve(drain.clone(), grace));
         Self {
             gate,

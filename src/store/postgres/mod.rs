@@ -1,23 +1,30 @@
 //! A store in Postgres, version 14 or later.
 //!
 //! Reads go through a pool and are one statement each; polls have a connection of their own, so
-//! that they see an outage and its end however busy the pool is; an import has one too. No
-//! prepared statements and no session state, so that transaction poolers are fine. Every call has
-//! a limit on its time, waiting and connecting included.
+//! that they see an outage and its end however busy the pool is; so has LISTEN, and an import. No
+//! prepared statements and, LISTEN apart, no session state, so that transaction poolers are fine.
+//! Every call has a limit on its time, waiting and connecting included.
 
+mod answers;
 mod breaker;
+mod change;
 mod config;
 mod connect;
 mod dsn;
 mod failure;
 mod import;
+mod listen;
 mod load;
+mod matrix;
 mod migrate;
+mod policies;
+mod poll;
 mod pool;
 mod read;
 mod row;
 mod rows;
 mod tls;
+mod transaction;
 mod write;
 
 use std::fmt;
@@ -25,10 +32,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use tokio::sync::{Semaphore, watch};
 
 use super::{
-    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Snapshot, State,
-    Store, StoreError,
+    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Signal, Snapshot,
+    State, Store, StoreError,
 };
 use crate::domain::{AccountId, Head};
 use breaker::Breaker;
@@ -40,18 +49,23 @@ pub use migrate::{Migrated, migrate};
 /// Policies in Postgres.
 pub struct PostgresStore {
     config: PostgresConfig,
-    reads: Connections,
+    connections: Arc<Connections>,
     breaker: Breaker,
     polls: Connections,
+    /// Who may take a connection for PolicyService: half of them at most, so that the loads that
+    /// decisions wait for find one.
+    turns: Arc<Semaphore>,
     /// Whether the last poll was answered by a standby.
     from_standby: AtomicBool,
+    /// Raised where another server may be the primary now.
+    moved: watch::Sender<()>,
 }
 
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
             .field("config", &self.config)
-            .field("reads", &self.reads)
+            .field("connections", &self.connections)
             .finish_non_exhaustive()
     }
 }
@@ -64,10 +78,12 @@ impl PostgresStore {
     pub fn new(config: PostgresConfig) -> Result<Self, StoreError> {
         let pool = |size| Connections::new(config.connector.clone(), size);
         Ok(Self {
-            reads: pool(config.limits.pool_size)?,
+            connections: Arc::new(pool(config.limits.pool_size)?),
             breaker: Breaker::new(),
             polls: pool(1)?,
+            turns: Arc::new(Semaphore::new(config.limits.pool_size.div_ceil(2))),
             from_standby: AtomicBool::new(false),
+            moved: watch::Sender::new(()),
             config,
         })
     }
@@ -76,16 +92,17 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn load(&self, accounts: &[AccountId]) -> Result<Snapshot, StoreError> {
-        let load = load::load(&self.reads, self.config.limits.store_timeout, accounts);
+        let limit = self.config.limits.store_timeout;
+        let load = load::load(&self.connections, limit, accounts);
         self.breaker.pass(load).await
     }
 
     async fn load_catalog(&self) -> Result<CatalogSnapshot, StoreError> {
-        read::catalog(&self.reads, self.config.limits.catalog_timeout).await
+        read::catalog(&self.connections, self.config.limits.catalog_timeout).await
     }
 
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {
-        let poll = load::poll(&self.polls, self.config.limits.store_timeout, seen).await?;
+        let poll = poll::poll(&self.polls, self.config.limits.store_timeout, seen).await?;
         self.breaker.try_again();
         if !poll.at.primary {
             // Where the URL names several hosts, the next poll may find the primary.
@@ -97,13 +114,22 @@ impl Store for PostgresStore {
             |seen: Head| poll.seen != Some(seen.change) || poll.at.head.revision < seen.revision;
         let was_standby = self.from_standby.swap(false, Ordering::Relaxed);
         if was_standby || seen.is_some_and(is_other_history) {
-            self.reads.replace_all();
+            self.connections.replace_all();
+            self.moved.send_replace(());
         }
         Ok(poll)
     }
 
+    fn signals(&self) -> BoxStream<'static, Signal> {
+        listen::signals(&self.config.connector, self.moved.subscribe())
+    }
+
+    async fn announce_matrix(&self, digest: &str) -> Result<(), StoreError> {
+        matrix::announce(&self.connections, self.config.limits.store_timeout, digest).await
+    }
+
     fn suspect(&self) {
-        self.reads.replace_all();
+        self.connections.replace_all();
     }
 
     async fn import(
@@ -124,6 +150,6 @@ impl Store for PostgresStore {
     }
 
     async fn export(&self) -> Result<State, StoreError> {
-        read::export(&self.reads, self.config.limits.catalog_timeout).await
+        read::export(&self.connections, self.config.limits.catalog_timeout).await
     }
 }
