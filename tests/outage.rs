@@ -11,6 +11,8 @@ mod clock;
 mod cold;
 #[path = "outage/history.rs"]
 mod history;
+#[path = "outage/listener.rs"]
+mod listener;
 #[path = "outage/lost.rs"]
 mod lost;
 #[path = "outage/oracle.rs"]

@@ -305,7 +305,7 @@ impl Loader {
                     self.keep(landed);
                 }
                 Err(error) => {
-                    tracing::warn!(accounts = ids.len(), %error, "cannot load accounts");
+                    tell(ids.len(), &error);
                     let _ = reply.send(Err(DirectoryError::from(&error)));
                 }
             },
@@ -335,7 +335,7 @@ impl Loader {
             }
             // INVARIANT(errors are never cached): who waits is told, and nothing else happens.
             Err(error) => {
-                tracing::warn!(accounts = ids.len(), %error, "cannot load accounts");
+                tell(ids.len(), &error);
                 let error = DirectoryError::from(&error);
                 for reply in owners.into_values().chain(joined.into_values()).flatten() {
                     let _ = reply.send(Err(error.clone()));
@@ -377,6 +377,16 @@ async fn load(
         store.suspect();
     }
     Ok(snapshot)
+}
+
+/// In an outage every miss fails: that there is one is told by the store and by the feed, once.
+fn tell(accounts: usize, error: &StoreError) {
+    match error {
+        StoreError::Unavailable(_) => tracing::debug!(accounts, %error, "cannot load accounts"),
+        StoreError::ReadOnly(_) | StoreError::Schema(_) | StoreError::Broken { .. } => {
+            tracing::warn!(accounts, %error, "cannot load accounts");
+        }
+    }
 }
 
 fn far_away() -> Instant {

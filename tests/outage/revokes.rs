@@ -19,10 +19,10 @@ async fn a_revoke_is_on_every_replica_within_a_second() {
     let load = fleet.load();
     let mut enforced = Vec::new();
     for _ in 0..lasting(1, 100) {
-        for (partner, on) in (0..10).map(|partner| (partner, false)) {
-            fleet.change(partner, on).await.unwrap();
-            enforced.push(fleet.enforced(partner, on, Instant::now()).await);
-            fleet.change(partner, !on).await.unwrap();
+        for partner in 0..10 {
+            fleet.change(partner, false).await.unwrap();
+            enforced.push(fleet.enforced(partner, false, Instant::now()).await);
+            fleet.change(partner, true).await.unwrap();
         }
     }
     let samples = load.stop().await;

@@ -54,14 +54,30 @@ struct Recorded {
 }
 
 impl Load {
-    /// `each` clients of each target, each of which asks once in `pace` at most.
+    /// `each` clients of each target, each of which asks once in `pace` at most, and begins with
+    /// other accounts.
     pub fn start(targets: &[Target], each: usize, pace: Duration) -> Self {
+        let first = |target: &Target, number| target.accounts.len() / each * number;
+        Self::begin(targets, each, pace, first)
+    }
+
+    /// The same, but all begin with the same account, and go on with the next.
+    pub fn start_alike(targets: &[Target], each: usize, pace: Duration) -> Self {
+        Self::begin(targets, each, pace, |_, _| 0)
+    }
+
+    fn begin(
+        targets: &[Target],
+        each: usize,
+        pace: Duration,
+        first: impl Fn(&Target, usize) -> usize,
+    ) -> Self {
         let recorded = Arc::new(Recorded::default());
         let clients = targets
             .iter()
             .flat_map(|target| (0..each).map(move |number| (target.clone(), number)))
             .map(|(target, number)| {
-                let first = target.accounts.len() / each * number;
+                let first = first(&target, number);
                 tokio::spawn(ask(target, first, pace, Arc::clone(&recorded)))
             })
             .collect();

@@ -18,7 +18,7 @@ use tonic::Status;
 use super::load::{Load, Target};
 use super::oracle::{Bounds, Oracle};
 use super::proxy::{Network, Proxy};
-use super::requests::{at_least, batch, check};
+use super::requests::{batch, check};
 use super::server::{self, Client, Server};
 use super::{Database, patience, patient, within};
 
@@ -41,7 +41,7 @@ pub struct Setup {
     pub partners: usize,
     /// Managed accounts of each partner.
     pub accounts: usize,
-    /// Direct accounts, of which each is asked about once.
+    /// Direct accounts, which only [`Fleet::cold`] names.
     pub cold: usize,
 }
 
@@ -130,11 +130,10 @@ impl Fleet {
         &self.accounts
     }
 
-    /// An account that no replica was asked about yet.
+    /// An account that no replica was asked about, or only so long ago that all other cold ones
+    /// came in between.
     pub fn cold(&self) -> String {
-        let next = self.next_cold.fetch_add(1, Ordering::Relaxed);
-        assert!(next < self.setup.cold, "no cold account is left");
-        cold(next)
+        cold(self.next_cold.fetch_add(1, Ordering::Relaxed) % self.setup.cold)
     }
 
     /// Asks every replica about every managed account until each has applied all changes and has
@@ -142,16 +141,14 @@ impl Fleet {
     pub async fn settle(&self) {
         let revision = self.oracle.revision();
         for replica in &self.replicas {
-            let mut client = replica.client.clone();
-            let applied = v1::CheckFeatureRequest {
-                consistency: at_least(revision),
-                ..check(&self.accounts[0].1, FEATURE)
-            };
-            within("the revision", client.check_feature(applied))
-                .await
-                .unwrap();
-            let answer = replica.check_all(&self.accounts).await.unwrap();
-            assert!(answer.revision >= revision, "{answer:?}");
+            within("the revision", async {
+                while replica.revision(&self.accounts).await < revision {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            // What was answered at the revision by a load that was ahead of the feed is cached now.
+            replica.revision(&self.accounts).await;
         }
     }
 
@@ -271,6 +268,13 @@ impl Replica {
         let mut client = self.client.clone();
         let answer = client.check_feature(check(account, FEATURE)).await?;
         Ok(answer.into_inner())
+    }
+
+    /// Asks about many at once: the revision of the answer.
+    async fn revision(&self, accounts: &[(usize, String)]) -> u64 {
+        self.check_all(accounts)
+            .await
+            .map_or(0, |answer| answer.revision)
     }
 
     /// Asks about many at once.

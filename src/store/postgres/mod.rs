@@ -6,6 +6,7 @@
 //! Every call has a limit on its time, waiting and connecting included.
 
 mod answers;
+mod breaker;
 mod change;
 mod config;
 mod connect;
@@ -40,6 +41,7 @@ use super::{
     State, Store, StoreError,
 };
 use crate::domain::{AccountId, Head};
+use breaker::Breaker;
 use policies::Desk;
 use pool::Connections;
 
@@ -50,6 +52,7 @@ pub use migrate::{Migrated, migrate};
 pub struct PostgresStore {
     config: PostgresConfig,
     connections: Arc<Connections>,
+    breaker: Breaker,
     polls: Connections,
     desk: Desk,
     /// Whether the last poll was answered by a standby.
@@ -83,6 +86,7 @@ impl PostgresStore {
         Ok(Self {
             desk: Desk::new(Arc::clone(&connections), &config.limits, home),
             connections,
+            breaker: Breaker::new(),
             polls: pool(1)?,
             from_standby: AtomicBool::new(false),
             moved: watch::Sender::new(()),
@@ -94,12 +98,9 @@ impl PostgresStore {
 #[async_trait]
 impl Store for PostgresStore {
     async fn load(&self, accounts: &[AccountId]) -> Result<Snapshot, StoreError> {
-        load::load(
-            &self.connections,
-            self.config.limits.store_timeout,
-            accounts,
-        )
-        .await
+        let limit = self.config.limits.store_timeout;
+        let load = load::load(&self.connections, limit, accounts);
+        self.breaker.pass(load).await
     }
 
     async fn load_catalog(&self) -> Result<CatalogSnapshot, StoreError> {
@@ -108,6 +109,7 @@ impl Store for PostgresStore {
 
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {
         let poll = poll::poll(&self.polls, self.config.limits.store_timeout, seen).await?;
+        self.breaker.try_again();
         if !poll.at.primary {
             // Where the URL names several hosts, the next poll may find the primary.
             self.polls.replace_all();
