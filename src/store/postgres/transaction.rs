@@ -65,7 +65,7 @@ pub(super) async fn begin(client: &Client, patience: Patience) -> Result<Head, S
             &[],
         )
         .await
-        .map_err(|error| failure::statement("writing", error))?;
+        .map_err(failure::locking)?;
     let row = rows
         .first()
         .ok_or_else(|| row::broken("the revision", Invalid::new("has no row")))?;
