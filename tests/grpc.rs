@@ -30,3 +30,5 @@ mod prices;
 mod recipients;
 #[path = "grpc/stored.rs"]
 mod stored;
+#[path = "grpc/watch.rs"]
+mod watch;

@@ -213,6 +213,11 @@ pub(crate) fn message_too_large(message: &str) -> Status {
     status(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
 }
 
+/// A stream that ends because the service does.
+pub(crate) fn stopping() -> Status {
+    Status::unavailable("the service is stopping")
+}
+
 /// A call that took too long.
 pub(crate) fn deadline_exceeded() -> Status {
     status(

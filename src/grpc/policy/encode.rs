@@ -12,8 +12,7 @@ use crate::domain::{
 };
 use crate::grpc::encode;
 use crate::proto::v1;
-use crate::proto::v1::change::Subject;
-use crate::store::{ChangeRecord, ChangeSubject, SettingOrigin};
+use crate::store::{ChangeRecord, SettingOrigin};
 
 pub(super) fn policy(policy: PolicyView) -> v1::PartnerPolicy {
     let codes = policy.markets.iter().map(MarketCode::as_str);
@@ -105,21 +104,13 @@ fn origin(origin: SettingOrigin) -> v1::SettingOrigin {
 }
 
 pub(super) fn change(record: ChangeRecord) -> v1::PolicyChange {
-    let subject = match record.subject {
-        ChangeSubject::Account(account) => Subject::AccountId(account.into()),
-        ChangeSubject::Partner(partner) => Subject::PartnerId(partner.into()),
-        ChangeSubject::Catalog => Subject::Catalog(true),
-        ChangeSubject::Everything => Subject::Everything(true),
-    };
     v1::PolicyChange {
         revision: record.revision.0,
         committed_at: Some(Timestamp::from(record.committed_at)),
         actor: record.actor,
         caller: record.caller,
         comment: record.comment,
-        subject: Some(v1::Change {
-            subject: Some(subject),
-        }),
+        subject: Some(encode::changed(record.subject)),
         before: side(record.before),
         after: side(record.after),
     }
