@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_server::HealthServer;
@@ -26,7 +27,7 @@ use crate::grpc::{AuthorizationApi, PolicyApi, reflection};
 use crate::http::{self, Readiness};
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
-use crate::store::{Import, PolicyStore, Store};
+use crate::store::{Import, OnRuntime, PolicyStore, Store};
 
 pub use crate::edge::Drained;
 
@@ -88,7 +89,8 @@ pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
         }
         StoreChoice::Postgres(postgres) => {
             let store = Arc::new(PostgresStore::new(postgres)?);
-            (Arc::clone(&store) as _, store)
+            let policies = OnRuntime::new(Arc::clone(&store), Handle::current());
+            (store, Arc::new(policies))
         }
     };
     Ok(Bound {

@@ -249,7 +249,8 @@ pub(super) fn item(status: &Status) -> tonic_types::Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AccountId, MarketCode, Revision};
+    use crate::domain::{AccountId, Invalid, LocationId, MarketCode, Revision};
+    use crate::store::Unavailable;
 
     /// The rows of the error table that are refusals, one by one.
     #[test]
@@ -309,6 +310,131 @@ mod tests {
                 (i32::from(code), status.message())
             );
         }
+    }
+
+    /// The same for what PolicyService refuses and what a store fails with.
+    #[test]
+    fn every_refusal_of_a_write_has_its_row() {
+        let id = || AccountId::try_from("acme").unwrap();
+        let market = || MarketCode::try_from("XX").unwrap();
+        let location = || LocationId::try_from("xx").unwrap();
+        let name = || "x".to_owned();
+        let (missing, failed) = (Code::NotFound, Code::FailedPrecondition);
+        for (refusal, code, reason) in [
+            (
+                WriteRefusal::FeatureUnknown(name()),
+                Code::InvalidArgument,
+                "FEATURE_UNKNOWN",
+            ),
+            (
+                WriteRefusal::FeatureNotConfigurable(name()),
+                failed,
+                "FEATURE_NOT_CONFIGURABLE",
+            ),
+            (
+                WriteRefusal::AccountUnknown(id()),
+                missing,
+                "ACCOUNT_UNKNOWN",
+            ),
+            (
+                WriteRefusal::PartnerUnknown(id()),
+                missing,
+                "PARTNER_UNKNOWN",
+            ),
+            (
+                WriteRefusal::MarketUnknown(market()),
+                missing,
+                "MARKET_UNKNOWN",
+            ),
+            (
+                WriteRefusal::LocationUnknown(location()),
+                missing,
+                "LOCATION_UNKNOWN",
+            ),
+            (
+                WriteRefusal::AccountInUse {
+                    partner: id(),
+                    account: id(),
+                },
+                failed,
+                "ACCOUNT_IN_USE",
+            ),
+            (
+                WriteRefusal::MarketInUse {
+                    market: market(),
+                    partner: id(),
+                },
+                failed,
+                "MARKET_IN_USE",
+            ),
+            (
+                WriteRefusal::RevisionMismatch {
+                    expected: Revision(1),
+                    actual: Revision(2),
+                },
+                Code::Aborted,
+                "REVISION_MISMATCH",
+            ),
+            (
+                WriteRefusal::IdempotencyKeyReused(name()),
+                failed,
+                "IDEMPOTENCY_KEY_REUSED",
+            ),
+            (
+                WriteRefusal::Invalid {
+                    field: name(),
+                    why: Invalid::new("is wrong"),
+                },
+                Code::InvalidArgument,
+                "INVALID_REQUEST",
+            ),
+        ] {
+            assert_eq!(row(&refusal.into()), (code, reason.to_owned(), false));
+        }
+    }
+
+    #[test]
+    fn every_failure_of_a_store_has_its_row() {
+        let failure = |error: StoreError| administrator::Refusal::Write(error.into());
+        let broken = StoreError::Broken {
+            what: "what".to_owned(),
+            source: None,
+        };
+        let away = Unavailable::Connection("why".to_owned());
+        for (refusal, code, reason) in [
+            (failure(away.into()), Code::Unavailable, "STORE_UNAVAILABLE"),
+            (
+                failure(StoreError::Schema("it".to_owned())),
+                Code::Unavailable,
+                "STORE_UNAVAILABLE",
+            ),
+            (failure(broken), Code::Unavailable, "STORE_UNAVAILABLE"),
+            (
+                failure(StoreError::ReadOnly(None)),
+                Code::Unavailable,
+                "STORE_READ_ONLY",
+            ),
+            (
+                administrator::Refusal::Write(WriteError::OutcomeUnknown("cut".into())),
+                Code::Unknown,
+                "OUTCOME_UNKNOWN",
+            ),
+            (
+                administrator::Refusal::AccountInconsistent(AccountId::try_from("x").unwrap()),
+                Code::FailedPrecondition,
+                "ACCOUNT_INCONSISTENT",
+            ),
+        ] {
+            let retry = code == Code::Unavailable;
+            assert_eq!(row(&refusal.into()), (code, reason.to_owned(), retry));
+        }
+    }
+
+    /// Code, reason, and whether it says when to try again.
+    fn row(status: &Status) -> (Code, String, bool) {
+        let details = status.get_error_details();
+        let reason = details.error_info().unwrap().reason.clone();
+        (status.code(), reason, details.retry_info().is_some())
     }
 
     #[test]
