@@ -12,6 +12,8 @@ mod held;
 #[expect(dead_code, reason = "the other laws are tested elsewhere")]
 mod naive;
 mod support;
+#[path = "freshness/writers.rs"]
+mod writers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
