@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_server::HealthServer;
@@ -27,7 +26,7 @@ use crate::grpc::{AuthorizationApi, PolicyApi, reflection};
 use crate::http::{self, Readiness};
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
-use crate::store::{Import, OnRuntime, PolicyStore, Store};
+use crate::store::{Import, PolicyStore, Store};
 
 pub use crate::edge::Drained;
 
@@ -89,8 +88,7 @@ pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
         }
         StoreChoice::Postgres(postgres) => {
             let store = Arc::new(PostgresStore::new(postgres)?);
-            let policies = OnRuntime::new(Arc::clone(&store), Handle::current());
-            (store, Arc::new(policies))
+            (Arc::clone(&store) as _, store)
         }
     };
     Ok(Bound {

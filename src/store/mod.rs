@@ -11,7 +11,6 @@ mod error;
 mod import;
 mod matrix_digest;
 pub mod memory;
-mod on_runtime;
 mod plan;
 mod plan_write;
 mod policies;
@@ -38,7 +37,6 @@ pub use import::{
     Problem,
 };
 pub use matrix_digest::matrix_digest;
-pub use on_runtime::OnRuntime;
 pub use plan::plan;
 pub use plan_write::{now, plan_write};
 pub use policies::{
