@@ -68,6 +68,17 @@ pub(super) struct Vouched<'a> {
 }
 
 impl Vouched<'_> {
+    /// As if nothing had changed, whatever has: what must not be done.
+    #[cfg(test)]
+    pub(super) fn unlooked(stamp: Stamp) -> Self {
+        Self {
+            stamp,
+            accounts: HashSet::new(),
+            partners: HashSet::new(),
+            is_all: true,
+        }
+    }
+
     /// Whether an account, its settings, or that it is none are still as they were read.
     pub(super) fn account(&self, id: &AccountId) -> bool {
         !self.accounts.contains(id)

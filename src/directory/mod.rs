@@ -17,6 +17,8 @@
 mod cache;
 mod catalog;
 mod feed;
+#[cfg(test)]
+mod interleavings;
 mod landed;
 mod ledger;
 mod loader;

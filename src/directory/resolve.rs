@@ -306,7 +306,7 @@ impl Directory {
 /// INVARIANT(prefix-snapshot): a snapshot is a prefix of the history, so a load that was sent after
 /// reading V and is at V or later stands alone. One that was joined may be older than what this
 /// replica has applied: it stands only if the ledger vouched for it.
-fn accept(view: &View, loaded: &Loaded) -> Option<Revision> {
+pub(super) fn accept(view: &View, loaded: &Loaded) -> Option<Revision> {
     let applied = view.applied.revision();
     match loaded.standing {
         Standing::Own => Some(loaded.read.head.revision).filter(|revision| *revision >= applied),
