@@ -23,11 +23,11 @@ test: tools ## Run all tests, with Postgres and grpcurl made ready first (ARGS="
 	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
 	cargo test --locked $(ARGS)
 
-# A release build, because it is the service that shall be busy. One test at a time, each with its figures.
-soak: tools ## Run the tests of outages at full length, evicting for SOAK hours (SOAK=0.1; default 1)
+# One test at a time, each with its figures; ARGS=--release for those of the program as it is shipped.
+soak: tools ## Run the tests of outages at full length, and evict for SOAK hours (SOAK=0.1; default 1)
 	@variables=$$($(PREPARE) env) && eval "$$variables" && \
 	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
-	PORTCULLIS_TEST_SOAK=$(or $(SOAK),1) cargo test --locked --release --test outage $(ARGS) -- --nocapture --test-threads=1
+	PORTCULLIS_TEST_SOAK=$(or $(SOAK),1) cargo test --locked $(ARGS) --test outage -- --nocapture --test-threads=1
 
 tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl
 	@$(PREPARE) postgres grpcurl

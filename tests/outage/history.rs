@@ -11,12 +11,20 @@ use tokio::time::Instant;
 
 use super::beside_others;
 use super::support::load::Load;
+use super::support::oracle::Bounds;
 use super::support::proxy::Network;
 use super::support::replicas::{Fleet, Setup};
 use super::support::{Cluster, within};
 
 async fn fleet(cluster: &Cluster) -> Fleet {
-    let fleet = Fleet::start(&cluster.database("lost_writes"), Setup::default()).await;
+    let setup = Setup {
+        bounds: Bounds {
+            stale_after: Duration::from_secs(5),
+            max_stale: Duration::from_secs(300),
+        },
+        ..Setup::default()
+    };
+    let fleet = Fleet::start(&cluster.database("lost_writes"), setup).await;
     fleet.change(9, false).await.unwrap();
     fleet
 }
@@ -74,9 +82,9 @@ async fn assert_seen(what: &str, fleet: &Fleet, revision: u64, off: &[usize], vi
     println!("{what}: revision {revision} is answered by every replica after {after:.1?}");
     let bound = fleet.setup.bounds.stale_after;
     assert!(after <= bound, "{after:?}, accepted {bound:?}");
-    // And it stays.
+    // And it stays, for several polls.
     let watched = Instant::now();
-    while watched.elapsed() < bound {
+    while watched.elapsed() < fleet.setup.poll_interval * 4 {
         assert_eq!(answered(fleet).await, want);
     }
 }

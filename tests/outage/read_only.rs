@@ -4,21 +4,20 @@ use std::time::Duration;
 
 use tokio::task::block_in_place;
 use tokio::time::Instant;
+use tonic::Code;
 
 use super::beside_others;
 use super::support::load::Outcome;
-use super::support::replicas::{ChangeFailed, Fleet, Setup};
+use super::support::refused::{because, refused};
+use super::support::replicas::{Fleet, Setup};
 use super::support::{Cluster, within};
 
-/// That a change is refused, in words from which somebody learns what to do.
+/// That changes are refused, with a reason that tells this from an outage.
 async fn assert_refused(fleet: &Fleet) {
     for partner in 0..5 {
-        match fleet.change(partner, false).await {
-            Err(ChangeFailed::NotWritten(error)) => {
-                assert_eq!(error, "the store is read-only");
-            }
-            other => panic!("{other:?}"),
-        }
+        let status = fleet.change(partner, false).await.unwrap_err();
+        let want = because(Code::Unavailable, "STORE_READ_ONLY");
+        assert_eq!(refused(&status), want, "{status:?}");
     }
 }
 

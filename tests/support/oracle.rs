@@ -96,7 +96,10 @@ impl Oracle {
     pub fn written(&self, begun: &Begun, revision: u64, now: Instant) {
         let mut told = self.told.lock().unwrap();
         told.states[begun.partner][begun.place].revision = Some(revision);
-        told.acknowledged.push((now, revision));
+        // One that changed nothing answers with an older one.
+        if revision > told.acknowledged.last().unwrap().1 {
+            told.acknowledged.push((now, revision));
+        }
     }
 
     /// It was refused. The last of its partner: nobody begins another meanwhile.

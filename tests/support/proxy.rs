@@ -137,11 +137,12 @@ async fn serve(client: TcpStream, state: Arc<State>) {
         let port = server.local_addr().unwrap().port();
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        // One way that ends lets the other run out.
-        tokio::join!(
-            pump(from_client, to_server, &state, port, true),
-            pump(from_server, to_client, &state, port, false),
-        );
+        // Neither end goes on when the other has closed its way: what is left of the connection would
+        // stay for as long as a server hangs.
+        tokio::select! {
+            () = pump(from_client, to_server, &state, port, true) => {}
+            () = pump(from_server, to_client, &state, port, false) => {}
+        }
     };
     cut.run_until_cancelled(pass).await;
 }

@@ -9,23 +9,24 @@ use portcullis::directory::DirectoryConfig;
 use portcullis::domain::{Account, AccountId, AccountKind, FeatureKey, Setting, SupportProvider};
 use portcullis::proto::v1;
 use portcullis::store::postgres::{PostgresConfig, PostgresLimits, PostgresStore, migrate};
-use portcullis::store::{Import, ImportError, Line, PolicyImport, Store as _};
+use portcullis::store::{Import, Line, PolicyImport, Store as _};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Request, Status};
 
 use super::load::{Load, Target};
 use super::oracle::{Bounds, Oracle};
+use super::policies::{Policies, keyed, update};
 use super::proxy::{Network, Proxy};
 use super::requests::{batch, check};
 use super::server::{self, Client, Server};
-use super::{Database, patience, patient, within};
+use super::{Database, patient, within};
 
 /// The feature that partners switch here.
 pub const FEATURE: &str = "pricing.view";
 
-/// How long a change may take before it counts as failed.
+/// How long a change may take before nobody waits for its answer any more.
 const CHANGE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How replicas are set up. The durations are shorter than the defaults, so that seconds show what
@@ -73,7 +74,9 @@ pub struct Fleet {
     /// By partner's number, every managed account.
     accounts: Arc<[(usize, String)]>,
     next_cold: AtomicUsize,
-    writer: Arc<PostgresStore>,
+    /// One more server, with no proxy, that changes are made through.
+    _writer: Server,
+    policies: Policies,
 }
 
 /// One of them.
@@ -100,18 +103,16 @@ impl Fleet {
         for number in 0..setup.replicas {
             replicas.push(Replica::start(database, &setup, number).await);
         }
-        let limits = PostgresLimits {
-            import_timeout: CHANGE_WITHIN,
-            ..patience()
-        };
-        let writer = PostgresConfig::parse(database.url(), None, limits).unwrap();
+        let writer = server::config(StoreChoice::Postgres(patient(database)));
+        let writer = Server::start(writer).await;
         Self {
             replicas,
             oracle: Arc::new(oracle),
             database: database.clone(),
             accounts: accounts(&setup).collect(),
             next_cold: AtomicUsize::new(0),
-            writer: Arc::new(PostgresStore::new(writer).unwrap()),
+            policies: writer.policies().await,
+            _writer: writer,
             setup,
         }
     }
@@ -184,7 +185,7 @@ impl Fleet {
     /// Changes one partner's setting after the other, one each `pace`, until it is stopped.
     pub fn changes(&self, pace: Duration) -> Changes {
         let stop = CancellationToken::new();
-        let (oracle, writer) = (Arc::clone(&self.oracle), Arc::clone(&self.writer));
+        let (oracle, policies) = (Arc::clone(&self.oracle), self.policies.clone());
         let (partners, stopped) = (self.setup.partners, stop.clone());
         let task = tokio::spawn(async move {
             let mut tally = Tally::default();
@@ -194,7 +195,12 @@ impl Fleet {
                     break;
                 }
                 let (partner, on) = (number % partners, number / partners % 2 == 1);
-                tally.count(&change(&writer, &oracle, partner, on).await);
+                let (outcome, repeated) = change(&policies, &oracle, partner, on).await;
+                tally.repeated += usize::from(repeated);
+                match outcome {
+                    Ok(_) => tally.written += 1,
+                    Err(_) => tally.refused += 1,
+                }
             }
             tally
         });
@@ -202,8 +208,11 @@ impl Fleet {
     }
 
     /// Changes one partner's setting: the revision that this made.
-    pub async fn change(&self, partner: usize, on: bool) -> Result<u64, ChangeFailed> {
-        change(&self.writer, &self.oracle, partner, on).await
+    ///
+    /// # Errors
+    /// Why it was refused. Then it was not made.
+    pub async fn change(&self, partner: usize, on: bool) -> Result<u64, Status> {
+        change(&self.policies, &self.oracle, partner, on).await.0
     }
 
     /// Waits until every replica answers freshly, and by this setting, about an account of this
@@ -291,13 +300,6 @@ impl Replica {
     }
 }
 
-/// A change that was not made, or perhaps was.
-#[derive(Debug, Clone)]
-pub enum ChangeFailed {
-    NotWritten(String),
-    OutcomeUnknown(String),
-}
-
 /// Changes under way.
 #[derive(Debug)]
 pub struct Changes {
@@ -309,58 +311,61 @@ pub struct Changes {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     pub written: usize,
-    pub not_written: usize,
-    pub unknown: usize,
+    pub refused: usize,
+    /// Those of `written` of which it was not known at first whether they were.
+    pub repeated: usize,
 }
 
 impl Changes {
+    /// Begins no more of them.
+    pub fn begin_stop(&self) {
+        self.stop.cancel();
+    }
+
     /// Ends them after the one that is under way.
     pub async fn stop(self) -> Tally {
-        self.stop.cancel();
+        self.begin_stop();
         self.task.await.unwrap()
     }
 }
 
-impl Tally {
-    fn count(&mut self, outcome: &Result<u64, ChangeFailed>) {
-        match outcome {
-            Ok(_) => self.written += 1,
-            Err(ChangeFailed::NotWritten(_)) => self.not_written += 1,
-            Err(ChangeFailed::OutcomeUnknown(_)) => self.unknown += 1,
-        }
-    }
-}
-
-/// Changes one partner's setting and tells the oracle.
+/// The one way by which tests of outages change a policy: a partner's setting, which the oracle is
+/// told of. What may have been written is repeated under its key until that is known; whether it
+/// was is the second part.
 async fn change(
-    writer: &PostgresStore,
+    policies: &Policies,
     oracle: &Oracle,
     partner: usize,
     on: bool,
-) -> Result<u64, ChangeFailed> {
-    let begun = oracle.begin(partner, on, Instant::now());
-    let outcome = write(writer, partner, on).await;
-    match &outcome {
-        Ok(revision) => oracle.written(&begun, *revision, Instant::now()),
-        Err(ChangeFailed::NotWritten(_)) => oracle.not_written(&begun),
-        Err(ChangeFailed::OutcomeUnknown(_)) => {}
-    }
-    outcome
-}
-
-/// The one way by which tests of outages change a policy.
-async fn write(writer: &PostgresStore, partner: usize, on: bool) -> Result<u64, ChangeFailed> {
-    let import = Import {
-        policies: vec![policy(partner, on)],
-        ..Import::default()
+) -> (Result<u64, Status>, bool) {
+    static KEY: AtomicUsize = AtomicUsize::new(0);
+    let setting = if on {
+        v1::Setting::On
+    } else {
+        v1::Setting::Off
     };
-    match writer.import(&import, &|_| ()).await {
-        Ok(outcome) => Ok(outcome.revision.0),
-        Err(error @ ImportError::OutcomeUnknown(_)) => {
-            Err(ChangeFailed::OutcomeUnknown(error.to_string()))
-        }
-        Err(error @ (ImportError::Store(_) | ImportError::Invalid(_))) => {
-            Err(ChangeFailed::NotWritten(error.to_string()))
+    let key = KEY.fetch_add(1, Ordering::Relaxed).to_string();
+    let update = v1::UpdatePartnerPolicyRequest {
+        context: keyed(&key),
+        ..update(self::partner(partner).as_str(), [(FEATURE, setting)])
+    };
+    let begun = oracle.begin(partner, on, Instant::now());
+    let mut repeated = false;
+    loop {
+        let mut request = Request::new(update.clone());
+        request.set_timeout(CHANGE_WITHIN);
+        match policies.clone().update_partner_policy(request).await {
+            Ok(answer) => {
+                let revision = answer.into_inner().revision;
+                oracle.written(&begun, revision, Instant::now());
+                return (Ok(revision), repeated);
+            }
+            // UNAVAILABLE is that of this attempt, and says nothing of one before.
+            Err(status) if status.code() == Code::Unavailable && !repeated => {
+                oracle.not_written(&begun);
+                return (Err(status), repeated);
+            }
+            Err(_) => repeated = true,
         }
     }
 }
