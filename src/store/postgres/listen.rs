@@ -24,7 +24,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// How often the server is asked whether it is there, and how long it may take to answer: one that
 /// vanished without a word is noticed within their sum.
 const ASK_EACH: Duration = Duration::from_secs(1);
-const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// The pause before another attempt: the first, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
