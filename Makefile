@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test tools fmt fmt-check clippy lint doc proto-lint deny audit ci clean
+.PHONY: help run test soak tools fmt fmt-check clippy lint doc proto-lint deny audit ci clean
 
 PREPARE := tools/prepare.sh
 
@@ -22,6 +22,12 @@ test: tools ## Run all tests, with Postgres and grpcurl made ready first (ARGS="
 	@variables=$$($(PREPARE) env) && eval "$$variables" && \
 	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
 	cargo test --locked $(ARGS)
+
+# One test at a time, each with its figures; ARGS=--release for those of the program as it is shipped.
+soak: tools ## Run the tests of outages at full length, and evict for SOAK hours (SOAK=0.1; default 1)
+	@variables=$$($(PREPARE) env) && eval "$$variables" && \
+	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
+	PORTCULLIS_TEST_SOAK=$(or $(SOAK),1) cargo test --locked $(ARGS) --test outage -- --nocapture --test-threads=1
 
 tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl
 	@$(PREPARE) postgres grpcurl

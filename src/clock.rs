@@ -4,8 +4,7 @@
 //! machine is suspended: `CLOCK_BOOTTIME` on Linux, where the standard library's `Instant` stops;
 //! elsewhere the monotonic clock.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
@@ -32,6 +31,18 @@ impl Moment {
         }
     }
 
+    /// It as a number, for an atomic; never zero, which the clock passed when the machine started.
+    #[must_use]
+    pub fn to_nanos(self) -> u64 {
+        self.nanos
+    }
+
+    /// What [`Moment::to_nanos`] made a number of; none of zero.
+    #[must_use]
+    pub fn from_nanos(nanos: u64) -> Option<Self> {
+        (nanos > 0).then_some(Self { nanos })
+    }
+
     /// How long ago `earlier` was; zero where it was not.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -39,30 +50,9 @@ impl Moment {
     }
 }
 
-/// A [`Moment`] that may not have come yet, shared between threads.
-#[derive(Debug, Default)]
-pub struct SharedMoment {
-    /// Zero is never: the clock passed it when the machine started.
-    nanos: AtomicU64,
-}
-
-impl SharedMoment {
-    /// The moment, if there was one.
-    #[must_use]
-    pub fn load(&self) -> Option<Moment> {
-        match self.nanos.load(Ordering::Acquire) {
-            0 => None,
-            nanos => Some(Moment { nanos }),
-        }
-    }
-
-    /// Unsets it.
-    pub fn clear(&self) {
-        self.nanos.store(0, Ordering::Release);
-    }
-
-    /// Sets it.
-    pub fn store(&self, moment: Moment) {
-        self.nanos.store(moment.nanos, Ordering::Release);
-    }
+/// The time of day, as the machine tells it: for people to read, never for a bound.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "its one home")]
+pub fn time_of_day() -> SystemTime {
+    SystemTime::now()
 }

@@ -1,5 +1,6 @@
 //! Portcullis: a gRPC authorization service for a partner-managed customer portal.
 
+pub mod administrator;
 pub mod app;
 pub mod authorizer;
 pub mod cli;

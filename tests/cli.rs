@@ -6,6 +6,8 @@
 mod clients;
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/policies.rs"]
+mod policies;
 #[path = "cli/serving.rs"]
 mod serving;
 #[path = "cli/settings.rs"]

@@ -2,7 +2,11 @@
 
 #![cfg(test)]
 
+#[path = "directory/keys.rs"]
+mod keys;
 mod support;
+#[path = "directory/watch.rs"]
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,6 +58,10 @@ struct Replica {
 /// A replica that has seen the store, and polls only as often as told.
 async fn replica(config: DirectoryConfig) -> Replica {
     let gate = Gate::new(filled(&[import(ACCOUNTS), both("on")]).await);
+    replica_over(gate, config).await
+}
+
+async fn replica_over(gate: Arc<Gate>, config: DirectoryConfig) -> Replica {
     let store: Arc<dyn Store> = Arc::clone(&gate) as Arc<dyn Store>;
     let (directory, loader) = Directory::new(store, Arc::new(built_in_matrix()), config);
     tokio::spawn(loader);
@@ -95,6 +103,11 @@ impl Replica {
             .await
             .unwrap();
         assert!(resolved.revision >= Revision(revision));
+    }
+
+    /// Makes a change.
+    async fn change(&self, change: &Import) {
+        self.gate.inner().import(change, &|_| {}).await.unwrap();
     }
 
     async fn resolve(&self, account: &str) -> Result<(Entry, Revision, bool), DirectoryError> {

@@ -157,7 +157,7 @@ fn the_readmes_lines_answer_as_they_are_printed_there() {
             lines += 1;
         }
     }
-    assert_eq!(lines, 8, "the README shows it working in so many lines");
+    assert_eq!(lines, 10, "the README shows it working in so many lines");
     assert_eq!(serving.terminate(), Some(0));
 }
 

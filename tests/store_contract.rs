@@ -6,6 +6,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
 use portcullis::domain::{
     Account, AccountId, AccountKind, BillingMarket, ChangeId, CurrencyCode, FeatureKey, Head,
     Location, LocationId, LocationStatus, MarketCode, Money, Offer, Price, Product, Revision,
@@ -13,8 +14,9 @@ use portcullis::domain::{
 };
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{
-    AccountRecord, AccountSettings, Counts, Import, ImportError, ImportMode, Line, MAX_LOAD,
-    PolicyImport, State, Store, StoredPolicy,
+    AccountRecord, AccountSettings, ChangeEntry, ChangeSubject, ChangedKeys, Counts, Import,
+    ImportError, ImportMode, Line, MAX_LOAD, MAX_POLLED, PolicyImport, Poll, Signal, State, Store,
+    StoredPolicy,
 };
 
 macro_rules! scenarios {
@@ -50,6 +52,8 @@ scenarios! {
     one_load_takes_a_thousand_accounts
     the_catalogue_is_ordered_and_whole
     a_poll_sees_the_revision_and_the_id_of_an_earlier_one
+    a_poll_brings_the_changes_since_and_what_they_made_wrong
+    a_change_is_signalled
     a_merge_leaves_what_it_does_not_name
     a_replacement_leaves_only_what_it_names
     an_import_that_changes_nothing_makes_no_revision
@@ -405,6 +409,97 @@ async fn a_poll_sees_the_revision_and_the_id_of_an_earlier_one(store: TestStore)
         ..before
     };
     assert_eq!(store.poll(Some(beyond)).await.unwrap().seen, None);
+}
+
+async fn a_poll_brings_the_changes_since_and_what_they_made_wrong(store: TestStore) {
+    assert_eq!(store.poll(None).await.unwrap().changes, []);
+    let genesis = head(&store).await;
+    import(
+        &store,
+        &accounts([partner("p"), managed("m", "p"), direct("d")]),
+    )
+    .await;
+    let first = head(&store).await;
+    let own: [(&str, &[(&str, Setting)]); 1] = [("m", &[("pricing.view", Setting::On)])];
+    let policies = Import {
+        policies: vec![policy("p", &[("pricing.view", Setting::Off)], &[], &own)],
+        ..Import::default()
+    };
+    import(&store, &policies).await;
+    let second = head(&store).await;
+    let catalog = Import {
+        markets: vec![line(market("AU", &[]))],
+        ..Import::default()
+    };
+    import(&store, &catalog).await;
+    let third = head(&store).await;
+
+    let named = |accounts: &[&str], partners: &[&str], catalog| ChangedKeys::Named {
+        accounts: accounts.iter().map(|name| id(name)).collect(),
+        partners: partners.iter().map(|name| id(name)).collect(),
+        catalog,
+    };
+    let entry = |head, keys| ChangeEntry {
+        head,
+        subject: ChangeSubject::Everything,
+        keys,
+    };
+    let all = [
+        entry(first, named(&["p", "m", "d"], &["p"], false)),
+        entry(second, named(&["m"], &["p"], false)),
+        entry(third, named(&[], &[], true)),
+    ];
+    for (seen, wanted) in [
+        (None, &all[..]),
+        (Some(genesis), &all[..]),
+        (Some(first), &all[1..]),
+        (Some(second), &all[2..]),
+        (Some(third), &[]),
+    ] {
+        let poll = store.poll(seen).await.unwrap();
+        assert_eq!(poll.changes, wanted, "after {seen:?}");
+        assert_eq!(poll.at.head, third);
+    }
+}
+
+/// Over memory alone: Postgres takes half a minute to make that many changes. What it brings of a
+/// long history is in `tests/postgres/feed.rs`.
+#[tokio::test]
+async fn a_poll_brings_so_many_changes_and_no_more() {
+    let store: TestStore = Arc::new(MemoryStore::default());
+    let genesis = head(&store).await;
+    let count = MAX_POLLED as u64 + 6;
+    for number in 1..=count {
+        let renamed = Account {
+            display_name: number.to_string(),
+            ..direct("d")
+        };
+        import(&store, &accounts([renamed])).await;
+    }
+    let revisions = |poll: &Poll| -> Vec<u64> {
+        let revisions = poll.changes.iter().map(|change| change.head.revision.0);
+        revisions.collect()
+    };
+    let last = MAX_POLLED as u64;
+    let poll = store.poll(Some(genesis)).await.unwrap();
+    assert_eq!(revisions(&poll), (1..=last).collect::<Vec<_>>());
+    assert_eq!(poll.at.head.revision, Revision(count));
+    let reached = poll.changes.last().unwrap().head;
+    let rest = store.poll(Some(reached)).await.unwrap();
+    assert_eq!(rest.seen, Some(reached.change));
+    assert_eq!(revisions(&rest), (last + 1..=count).collect::<Vec<_>>());
+    // Of all, the last ones.
+    let poll = store.poll(None).await.unwrap();
+    assert_eq!(revisions(&poll), (7..=count).collect::<Vec<_>>());
+}
+
+async fn a_change_is_signalled(store: TestStore) {
+    let mut signals = store.signals();
+    let first = support::within("a signal", signals.next()).await;
+    assert!(matches!(first, Some(Signal::Listening)));
+    import(&store, &accounts([direct("d")])).await;
+    let second = support::within("a signal", signals.next()).await;
+    assert!(matches!(second, Some(Signal::Changed)));
 }
 
 async fn a_merge_leaves_what_it_does_not_name(store: TestStore) {

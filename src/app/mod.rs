@@ -17,15 +17,16 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
+use crate::administrator::Administrator;
 use crate::authorizer::Authorizer;
 use crate::directory::{Directory, DirectoryConfig};
 use crate::domain::FeatureMatrix;
 use crate::edge::{Router, Server};
-use crate::grpc::{AuthorizationApi, reflection};
+use crate::grpc::{AuthorizationApi, PolicyApi, reflection};
 use crate::http::{self, Readiness};
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
-use crate::store::{Import, Store};
+use crate::store::{Import, PolicyStore, Store};
 
 pub use crate::edge::Drained;
 
@@ -63,7 +64,8 @@ pub enum StoreChoice {
 #[derive(Debug)]
 pub struct Bound {
     store: Arc<dyn Store>,
-    matrix: FeatureMatrix,
+    policies: Arc<dyn PolicyStore>,
+    matrix: Arc<FeatureMatrix>,
     directory: DirectoryConfig,
     grpc: TcpListener,
     probes: TcpListener,
@@ -78,17 +80,21 @@ pub struct Bound {
 /// Where a port is taken, or data for memory is not consistent. A Postgres that is down is none:
 /// the service waits for it, not ready.
 pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
-    let store: Arc<dyn Store> = match config.store {
+    let (store, policies): (Arc<dyn Store>, Arc<dyn PolicyStore>) = match config.store {
         StoreChoice::Memory(import) => {
-            let store = MemoryStore::default();
+            let store = Arc::new(MemoryStore::default());
             store.import(&import, &|_| {}).await?;
-            Arc::new(store)
+            (Arc::clone(&store) as _, store)
         }
-        StoreChoice::Postgres(postgres) => Arc::new(PostgresStore::new(postgres)?),
+        StoreChoice::Postgres(postgres) => {
+            let store = Arc::new(PostgresStore::new(postgres)?);
+            (Arc::clone(&store) as _, store)
+        }
     };
     Ok(Bound {
         store,
-        matrix: config.matrix,
+        policies,
+        matrix: Arc::new(config.matrix),
         directory: config.directory,
         grpc: bind(config.listen, "listen").await?,
         probes: bind(config.http_listen, "http-listen").await?,
@@ -127,7 +133,8 @@ impl Bound {
     /// # Errors
     /// Where the task that keeps the caches true has died: a service without it would go stale.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<Drained> {
-        let (directory, loader) = Directory::new(self.store, Arc::new(self.matrix), self.directory);
+        let administrator = Administrator::new(self.policies, Arc::clone(&self.matrix));
+        let (directory, loader) = Directory::new(self.store, self.matrix, self.directory);
         let mut loader = tokio::spawn(loader);
 
         let reporter = HealthReporter::new();
@@ -142,7 +149,8 @@ impl Bound {
         let probes = tokio::spawn(http::serve(self.probes, readiness));
 
         let api = AuthorizationApi::new(Authorizer::new(directory));
-        let mut router = Router::new(api, health, self.request_timeout, shutdown.clone())?;
+        let policy = PolicyApi::new(administrator);
+        let mut router = Router::new(api, policy, health, self.request_timeout, shutdown.clone())?;
         if self.reflection {
             let (v1, v1alpha) = reflection()?;
             router = router.with_reflection(v1, v1alpha);

@@ -15,7 +15,11 @@ use crate::http::Readiness;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The names that the health service knows: the whole, and each service.
-const HEALTH_NAMES: [&str; 2] = ["", "portcullis.v1.AuthorizationService"];
+const HEALTH_NAMES: [&str; 3] = [
+    "",
+    "portcullis.v1.AuthorizationService",
+    "portcullis.v1.PolicyService",
+];
 
 pub(super) async fn keep_told(
     directory: Directory,

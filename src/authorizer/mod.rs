@@ -7,11 +7,13 @@ mod account_catalog;
 
 use std::collections::HashMap;
 
-use crate::directory::{Consistency, Directory, DirectoryError, Entry, Resolved};
+use futures_util::stream::Stream;
+
+use crate::directory::{Consistency, Directory, DirectoryError, Entry, Resolved, WatchEvent};
 use crate::domain::{
     Account, AccountId, AccountProfile, Decision, Delivery, FeatureIndex, FeatureKey,
-    FeatureMatrix, MarketCode, NotificationKind, PartnerPolicy, Recipients, Subject, decide,
-    deliver,
+    FeatureMatrix, MarketCode, NotificationKind, PartnerPolicy, Recipients, Revision, Subject,
+    decide, deliver,
 };
 
 pub use account_catalog::AccountCatalog;
@@ -190,6 +192,17 @@ impl Authorizer {
             revision,
             stale,
         })
+    }
+
+    /// The changes after a revision, or those from now on, as they are made.
+    ///
+    /// # Errors
+    /// [`DirectoryError`] where the service is stopping.
+    pub async fn watch_changes(
+        &self,
+        after: Option<Revision>,
+    ) -> Result<impl Stream<Item = WatchEvent> + Send + use<>, DirectoryError> {
+        self.directory.watch(after).await
     }
 
     /// Who is told of a notification of `kind` that affects `accounts`.

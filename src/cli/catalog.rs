@@ -17,7 +17,7 @@ pub(super) async fn run(args: &CatalogArgs) -> anyhow::Result<Verdict> {
     let answer = pages::fetch(&client, args).await?;
     let ordering = answer.ordering.as_ref().map_or(0, |order| order.effect);
     let (_, verdict) = words::effect(ordering)?;
-    if args.client.json {
+    if args.client.service.json {
         output::print(&json::render("FilterCatalogResponse", &answer)?)?;
     } else if args.ids {
         output::print(&ids(&answer))?;

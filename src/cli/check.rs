@@ -9,7 +9,7 @@ pub(super) async fn run(args: &CheckArgs) -> anyhow::Result<Verdict> {
     let client = Client::connect(&args.client).await?;
     let answer = client.check_feature(&args.account, &args.feature).await?;
     let (effect, verdict) = words::effect(answer.effect)?;
-    if args.client.json {
+    if args.client.service.json {
         output::print(&json::render("CheckFeatureResponse", &answer)?)?;
         return Ok(verdict);
     }

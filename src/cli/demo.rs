@@ -39,6 +39,22 @@ const QUESTIONS: [(&str, &str, &str); 6] = [
     ),
 ];
 
+/// What to expect, and a command of this program.
+const COMMANDS: [(&str, &str); 3] = [
+    (
+        "the first again, by this program; exit code 0 is allow, 1 deny, 2 no answer",
+        "check northwind-games pricing.view",
+    ),
+    (
+        "why the second is denied, and since when",
+        "explain northwind-retail pricing.view",
+    ),
+    (
+        "what hiding all prices would do to northwind's accounts, and the command that does it",
+        "policy preview northwind pricing.view=off",
+    ),
+];
+
 /// The lines to paste, for a service at `address`.
 pub(super) fn lines(address: SocketAddr, reflection: bool) -> String {
     let schema = if reflection {
@@ -54,12 +70,10 @@ pub(super) fn lines(address: SocketAddr, reflection: bool) -> String {
             "\n# {expected}\ngrpcurl -plaintext{schema} -d '{request}' {address} {SERVICE}/{method}"
         );
     }
-    let _ = writeln!(
-        text,
-        "\n# the first again, by this program; exit code 0 is allow, 1 deny, 2 no answer\n\
-         portcullis check northwind-games pricing.view{}",
-        endpoint(address)
-    );
+    let endpoint = endpoint(address);
+    for (expected, command) in COMMANDS {
+        let _ = writeln!(text, "\n# {expected}\nportcullis {command}{endpoint}");
+    }
     text
 }
 

@@ -12,7 +12,7 @@ use crate::proto::v1::ListFeaturesResponse;
 pub(super) async fn run(args: &FeaturesArgs) -> anyhow::Result<Verdict> {
     let client = Client::connect(&args.client).await?;
     let answer = client.list_features(&args.account).await?;
-    let text = if args.client.json {
+    let text = if args.client.service.json {
         json::render("ListFeaturesResponse", &answer)?
     } else {
         human(&answer)?

@@ -3,10 +3,14 @@
 //! Standard output has the answer, standard error everything else. An error is one line that
 //! begins with `error:`. Exit codes: 0 done or allow, 1 deny or calls that were cut, 2 error.
 
+mod account;
+mod administration;
 mod catalog;
 mod check;
 mod client;
+mod connection;
 mod demo;
+mod explain;
 mod export;
 mod features;
 mod healthcheck;
@@ -16,6 +20,7 @@ mod logging;
 mod matrix;
 mod migrate;
 mod output;
+mod policy;
 mod progress;
 mod refusal;
 mod serve;
@@ -79,6 +84,9 @@ fn execute(invocation: Invocation, environment: &Environment) -> anyhow::Result<
         Command::Check(args) => wait_for(check::run(&args)),
         Command::Features(args) => wait_for(features::run(&args)),
         Command::Catalog(args) => wait_for(catalog::run(&args)),
+        Command::Explain(args) => wait_for(explain::run(&args)),
+        Command::Policy { command } => wait_for(policy::run(&command, environment.user())),
+        Command::Account { command } => wait_for(account::run(&command, environment.user())),
         Command::Matrix(args) => matrix::run(&args, &origins),
         Command::Healthcheck(args) => wait_for(healthcheck::run(&args)),
     }

@@ -1,12 +1,15 @@
 //! The words of the API, as people read them.
 
+use prost_types::Timestamp;
 use tonic::Code;
 
 use super::Verdict;
 use crate::config::text::escaped;
 use crate::domain::{self, CurrencyCode};
 use crate::proto::google::r#type::Money;
-use crate::proto::v1::{AccountKind, Effect, LocationStatus, Reason, SupportProvider};
+use crate::proto::v1::{
+    AccountKind, Effect, LocationStatus, Reason, Rule, Setting, SupportProvider,
+};
 
 /// `allow` or `deny`.
 ///
@@ -50,6 +53,48 @@ pub(super) fn status(value: i32) -> String {
     }
     let name = LocationStatus::try_from(value).map(|status| status.as_str_name());
     name_or_number(name, "LOCATION_STATUS_", value).to_lowercase()
+}
+
+/// `on`.
+pub(super) fn setting(value: i32) -> String {
+    let name = Setting::try_from(value).map(|setting| setting.as_str_name());
+    name_or_number(name, "SETTING_", value).to_lowercase()
+}
+
+/// `partner decides, default off`.
+pub(super) fn rule(value: i32) -> String {
+    match Rule::try_from(value) {
+        Ok(Rule::PartnerDecidesDefaultOn) => "partner decides, default on".to_owned(),
+        Ok(Rule::PartnerDecidesDefaultOff) => "partner decides, default off".to_owned(),
+        other @ (Ok(Rule::Unspecified | Rule::Allow | Rule::Deny) | Err(_)) => {
+            let name = other.map(|rule| rule.as_str_name());
+            name_or_number(name, "RULE_", value).to_lowercase()
+        }
+    }
+}
+
+/// `2026-03-01 09:30:00 UTC`; a dash where there is none.
+pub(super) fn time(value: Option<&Timestamp>) -> String {
+    // Written out by itself as RFC 3339, whatever the year.
+    value.map_or_else(
+        || "-".to_owned(),
+        |time| {
+            let seconds = Timestamp {
+                seconds: time.seconds,
+                nanos: 0,
+            };
+            let text = seconds.to_string();
+            text.replace('T', " ").replace('Z', " UTC")
+        },
+    )
+}
+
+/// The revision of a last change.
+pub(super) fn last_change(revision: u64) -> String {
+    match revision {
+        0 => "0 (never changed)".to_owned(),
+        revision => revision.to_string(),
+    }
 }
 
 /// A newer service may have values that this program does not know.

@@ -9,10 +9,10 @@ use super::database::exclusive;
 use super::layers::Origins;
 use super::value::{self, Endpoint};
 
-/// How to ask, and how to print.
+/// Whom to ask, and how to print.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Asking")]
-pub struct ClientArgs {
+pub struct ServiceArgs {
     /// The service to ask: `host:port` or `http://host:port`
     #[arg(long, value_name = "ENDPOINT", default_value = "127.0.0.1:50051", value_parser = Endpoint::parse)]
     pub endpoint: Endpoint,
@@ -25,6 +25,15 @@ pub struct ClientArgs {
     #[arg(long, value_name = "true|false", default_value = "false", num_args = 0..=1,
           default_missing_value = "true", require_equals = true, hide_possible_values = true)]
     pub json: bool,
+}
+
+/// How to ask for decisions, and how to print.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Asking")]
+pub struct ClientArgs {
+    /// Whom to ask.
+    #[command(flatten)]
+    pub service: ServiceArgs,
 
     /// Ask for an answer that includes this revision, one that `import` printed say
     #[arg(long, value_name = "REVISION", value_parser = value::revision)]

@@ -141,7 +141,9 @@ impl Found<'_> {
         if kind == ErrorKind::UnknownArgument {
             Some(format!("unexpected argument {}", shown(&argument)))
         } else if kind == ErrorKind::MissingRequiredArgument {
-            Some(format!("missing: {}", argument.replace(['<', '>'], "`")))
+            let missing = argument.split(", ").map(|one| format!("`{}`", bare(one)));
+            let missing: Vec<_> = missing.collect();
+            Some(format!("missing: {}", missing.join(", ")))
         } else if kind == ErrorKind::ArgumentConflict {
             Some(format!("`{}` is given more than once", bare(&argument)))
         } else if matches!(
@@ -155,9 +157,11 @@ impl Found<'_> {
     }
 }
 
-/// `--flag <VALUE>` as `--flag`, `<FILE>` as `FILE`.
+/// `--flag <VALUE>` as `--flag`, `<FILE>` and `[FILE]...` as `FILE`.
 fn bare(argument: &str) -> &str {
+    if !argument.starts_with('-') {
+        return argument.trim_matches(['<', '>', '[', ']', '.']);
+    }
     let end = argument.find([' ', '=', '[']).unwrap_or(argument.len());
-    let name = argument.get(..end).unwrap_or(argument);
-    name.trim_matches(['<', '>'])
+    argument.get(..end).unwrap_or(argument)
 }

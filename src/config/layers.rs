@@ -46,20 +46,17 @@ pub(super) fn read(
     environment: &Environment,
 ) -> Result<(ArgMatches, Origins), Stop> {
     let first = command.clone().try_get_matches_from(&arguments);
-    let named = arguments.get(1).and_then(|name| name.to_str());
-    let named = named.filter(|name| command.find_subcommand(name).is_some());
-    let first = first.map_err(|error| explain(&error, &Origins::default(), named))?;
+    let (chosen, path) = chosen(command, &arguments);
+    let named = (!path.is_empty()).then(|| path.join(" "));
+    let first = first.map_err(|error| explain(&error, &Origins::default(), named.as_deref()))?;
 
-    let Some((name, given)) = first.subcommand() else {
-        return Ok((first, Origins::default()));
-    };
+    let mut given = &first;
+    while let Some((_, below)) = given.subcommand() {
+        given = below;
+    }
     let mut origins = Origins::default();
     let mut added = Vec::new();
-    let flags = command
-        .find_subcommand(name)
-        .into_iter()
-        .flat_map(clap::Command::get_arguments);
-    for flag in flags {
+    for flag in chosen.get_arguments() {
         let Some(long) = flag.get_long() else {
             continue;
         };
@@ -71,13 +68,31 @@ pub(super) fn read(
         }
     }
     // Behind the name of the command, and so before any `--`.
-    let behind = arguments.len().min(2);
+    let behind = arguments.len().min(1 + path.len());
     arguments.splice(behind..behind, added);
     let both = command
         .clone()
         .try_get_matches_from(&arguments)
-        .map_err(|error| explain(&error, &origins, Some(name)))?;
+        .map_err(|error| explain(&error, &origins, named.as_deref()))?;
     Ok((both, origins))
+}
+
+/// The command that `arguments` name, with its path: `policy` and `set`. Names stand together at the
+/// beginning, for no command that has others below it has flags of its own.
+fn chosen<'a>(
+    mut command: &'a clap::Command,
+    arguments: &[OsString],
+) -> (&'a clap::Command, Vec<&'a str>) {
+    let mut path = Vec::new();
+    for argument in arguments.iter().skip(1) {
+        let below = argument.to_str();
+        let Some(below) = below.and_then(|name| command.find_subcommand(name)) else {
+            break;
+        };
+        command = below;
+        path.push(below.get_name());
+    }
+    (command, path)
 }
 
 fn value_of<'a>(environment: &'a Environment, long: &str) -> Result<Option<&'a str>, Refused> {

@@ -11,6 +11,7 @@ mod database;
 mod environment;
 mod layers;
 pub mod load;
+mod policy;
 mod program;
 mod serve;
 pub mod text;
@@ -21,18 +22,23 @@ use std::ffi::OsString;
 
 use clap::FromArgMatches as _;
 
-pub use client::{CatalogArgs, CheckArgs, ClientArgs, FeaturesArgs};
+pub use client::{CatalogArgs, CheckArgs, ClientArgs, FeaturesArgs, ServiceArgs};
 pub use complaint::{Refused, Stop};
 pub use database::{DatabaseArgs, MatrixArgs};
 pub use environment::{Environment, NotText, PREFIX, unknown, variable};
 pub use layers::Origins;
+pub use policy::{
+    AccountCommand, AccountDeleteArgs, AccountListArgs, AccountPutArgs, AccountShowArgs,
+    ChangeArgs, ExplainArgs, Kind, PolicyCommand, PolicyHistoryArgs, PolicyPreviewArgs,
+    PolicySetArgs, PolicyShowArgs, PolicyUpdateArgs, Support,
+};
 pub use program::{Command, Program};
 pub use serve::{LogFormat, ServeArgs};
 pub use tools::{
     ExportArgs, ExportFormat, HealthcheckArgs, ImportArgs, MatrixCommandArgs, MatrixFormat,
     MigrateArgs,
 };
-pub use value::{Endpoint, LogFilter, Secret};
+pub use value::{Assignment, Endpoint, LogFilter, Secret};
 
 /// A command with its settings, each of them valid.
 #[derive(Debug)]
@@ -163,7 +169,42 @@ mod tests {
             panic!("another command");
         };
         assert_eq!(args.account, "acme");
-        assert_eq!(args.client.endpoint.to_string(), "portal:80");
+        assert_eq!(args.client.service.endpoint.to_string(), "portal:80");
+    }
+
+    #[test]
+    fn a_command_of_a_command_has_its_variables_too() {
+        let variables = [
+            ("PORTCULLIS_ENDPOINT", "portal:80"),
+            ("PORTCULLIS_ACTOR", "kim"),
+            ("PORTCULLIS_ENABLE_MARKET", "AU,NZ"),
+            // One of another command.
+            ("PORTCULLIS_PARTNER", "northwind"),
+        ];
+        for line in [
+            "policy set northwind pricing.view=on --comment why",
+            "policy set --comment why -- northwind pricing.view=on",
+        ] {
+            let invocation = read_from(line, &variables).unwrap();
+            let Command::Policy {
+                command: PolicyCommand::Set(args),
+            } = invocation.command
+            else {
+                panic!("another command");
+            };
+            assert_eq!(args.service.endpoint.to_string(), "portal:80");
+            assert_eq!(args.change.actor.as_deref(), Some("kim"));
+            assert_eq!(args.update.enable_market, ["AU", "NZ"]);
+            assert_eq!(args.update.settings.len(), 1);
+            assert!(invocation.origins.given("comment"));
+            assert_eq!(invocation.warnings, [""; 0]);
+        }
+        let wrong = [("PORTCULLIS_EXPECT_REVISION", "latest")];
+        assert_eq!(
+            read_from("policy preview northwind a.b=on", &wrong).unwrap_err(),
+            "`PORTCULLIS_EXPECT_REVISION` is `latest`: a revision is accepted, a whole number such \
+             as `42`"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::client::{CatalogArgs, CheckArgs, FeaturesArgs};
 use super::complaint::Refused;
 use super::environment::variable;
 use super::layers::Origins;
+use super::policy::{AccountCommand, ExplainArgs, PolicyCommand};
 use super::serve::ServeArgs;
 use super::tools::{ExportArgs, HealthcheckArgs, ImportArgs, MatrixCommandArgs, MigrateArgs};
 
@@ -17,6 +18,7 @@ Settings:
 Examples:
   portcullis serve                                       serve demo data on 127.0.0.1:50051
   portcullis check northwind-retail pricing.view         ask it a question
+  portcullis policy set northwind pricing.view=on        change a partner's policy
   PORTCULLIS_DATABASE_URL=postgres://… portcullis serve  serve from Postgres
 
 Exit codes:
@@ -73,6 +75,27 @@ pub enum Command {
     /// Exit code 1 where the account may not order at all (`services.order` is denied), else 0.
     Catalog(CatalogArgs),
 
+    /// Why may ACCOUNT use FEATURE, or why not? Exit code 0: allow, 1: deny, 2: no answer
+    ///
+    /// In one sentence: the rule or the setting that decides, and who set it when.
+    Explain(ExplainArgs),
+
+    /// Look at what a partner has set for its accounts, and change it
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        command: PolicyCommand,
+    },
+
+    /// Look at accounts, and change them
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Account {
+        /// What to do.
+        #[command(subcommand)]
+        command: AccountCommand,
+    },
+
     /// Print the feature matrix that `serve` would use, and so check it
     Matrix(MatrixCommandArgs),
 
@@ -91,7 +114,9 @@ impl Command {
             Self::Check(args) => args.client.check(origins),
             Self::Features(args) => args.client.check(origins),
             Self::Catalog(args) => args.client.check(origins),
-            Self::Matrix(_) => Ok(()),
+            Self::Policy { command } => command.check(origins),
+            Self::Account { command } => command.check(origins),
+            Self::Explain(_) | Self::Matrix(_) => Ok(()),
             Self::Healthcheck(args) => args.check(origins),
         }
     }
@@ -99,15 +124,19 @@ impl Command {
 
 /// The parser, with the variable of each flag in its help.
 pub(super) fn command() -> clap::Command {
-    let mut program = Program::command();
-    let names: Vec<_> = program
+    with_variables(Program::command())
+}
+
+fn with_variables(command: clap::Command) -> clap::Command {
+    let names: Vec<_> = command
         .get_subcommands()
         .map(|command| command.get_name().to_owned())
         .collect();
-    for name in names {
-        program = program.mut_subcommand(name, |command| command.mut_args(with_variable));
-    }
-    program
+    names
+        .into_iter()
+        .fold(command.mut_args(with_variable), |command, name| {
+            command.mut_subcommand(name, with_variables)
+        })
 }
 
 fn with_variable(flag: clap::Arg) -> clap::Arg {
@@ -129,12 +158,10 @@ fn with_variable(flag: clap::Arg) -> clap::Arg {
 
 /// The variables of all flags of all commands, sorted.
 pub(super) fn variables(program: &clap::Command) -> Vec<String> {
-    let flags = program
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments);
-    let mut names: Vec<_> = flags
-        .filter_map(|flag| flag.get_long().map(variable))
-        .collect();
+    let own = program.get_arguments();
+    let own = own.filter_map(|flag| flag.get_long().map(variable));
+    let below = program.get_subcommands().flat_map(variables);
+    let mut names: Vec<_> = own.chain(below).collect();
     names.sort_unstable();
     names.dedup();
     names

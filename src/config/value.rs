@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::domain::Setting;
+
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 const LARGEST: u64 = 1_000_000_000;
 
@@ -87,6 +89,46 @@ pub(super) fn actor(value: &str) -> Result<String, String> {
 /// Why a change is made.
 pub(super) fn comment(value: &str) -> Result<String, String> {
     text(value, 1_000)
+}
+
+/// By what a repetition of a change is recognised.
+pub(super) fn idempotency_key(value: &str) -> Result<String, String> {
+    let printable = |byte: u8| (b' '..=b'~').contains(&byte);
+    if (1..=128).contains(&value.len()) && value.bytes().all(printable) {
+        return Ok(value.to_owned());
+    }
+    Err("1 to 128 printable ASCII characters are accepted".to_owned())
+}
+
+/// A setting to make, or to take back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The feature, as it was written.
+    pub feature: String,
+    /// What it is set to; none where it is unset.
+    pub setting: Option<Setting>,
+}
+
+impl Assignment {
+    pub(super) fn parse(value: &str) -> Result<Self, String> {
+        let (feature, setting) = value.rsplit_once('=').unwrap_or((value, ""));
+        let setting = match setting {
+            "on" => Some(Setting::On),
+            "off" => Some(Setting::Off),
+            "unset" => None,
+            _ => return Err(Self::ACCEPTED.to_owned()),
+        };
+        match feature {
+            "" => Err(Self::ACCEPTED.to_owned()),
+            _ => Ok(Self {
+                feature: feature.to_owned(),
+                setting,
+            }),
+        }
+    }
+
+    const ACCEPTED: &str =
+        "a feature with `=on`, `=off` or `=unset` is accepted: `pricing.view=on`";
 }
 
 /// Which log lines are written, in the syntax of [`EnvFilter`].
@@ -236,6 +278,30 @@ mod tests {
             assert!(message.contains("`host:port`"), "{value}: {message}");
         }
         assert!(Endpoint::parse("https://h:1").unwrap_err().contains("TLS"));
+    }
+
+    #[test]
+    fn a_setting_is_assigned_to_a_feature() {
+        for (value, setting) in [
+            ("pricing.view=on", Some(Setting::On)),
+            ("pricing.view=off", Some(Setting::Off)),
+            ("pricing.view=unset", None),
+        ] {
+            let feature = "pricing.view".to_owned();
+            assert_eq!(
+                Assignment::parse(value),
+                Ok(Assignment { feature, setting })
+            );
+        }
+        for value in [
+            "",
+            "=on",
+            "pricing.view",
+            "pricing.view=",
+            "pricing.view=true",
+        ] {
+            assert!(Assignment::parse(value).is_err(), "{value}");
+        }
     }
 
     #[test]

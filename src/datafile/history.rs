@@ -2,6 +2,7 @@
 //! of the data file.
 
 mod sides;
+mod subject;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,8 @@ use crate::store::{Delta, Edit, Edits, StoredPolicy};
 use super::shape::{self, Shape};
 
 use sides::{Sides, differing};
+
+pub use subject::history_of;
 
 /// The most bytes that before and after take together as JSON.
 pub const MAX_HISTORY_BYTES: usize = 64 * 1024;
@@ -32,21 +35,23 @@ pub const MAX_HISTORY_BYTES: usize = 64 * 1024;
 /// there after. Where these are too many too, it is their number, and `truncated` is true.
 #[must_use]
 pub fn history(delta: &Delta) -> (Value, Value) {
-    // The least that one edit takes in the first two forms: a large import need not be written
-    // out to be found too long.
+    // The least that one edit takes: a large import need not be written out to be found too long.
     const LEAST_BYTES: usize = 14;
-    const LEAST_BYTES_OF_ID: usize = 3;
-    let edits = delta.counts().total();
-    let may_fit = |least: usize| edits.saturating_mul(least) <= MAX_HISTORY_BYTES;
-
-    let whole = may_fit(LEAST_BYTES).then(|| differences(delta));
+    let whole = may_fit(delta, LEAST_BYTES).then(|| differences(delta));
     let whole = whole.filter(Sides::fit);
-    let ids = || {
-        may_fit(LEAST_BYTES_OF_ID)
-            .then(|| ids(delta))
-            .filter(Sides::fit)
-    };
-    whole.or_else(ids).unwrap_or_else(|| numbers(delta)).into()
+    whole.unwrap_or_else(|| shorter(delta)).into()
+}
+
+/// The ids alone, or how many they are.
+fn shorter(delta: &Delta) -> Sides {
+    const LEAST_BYTES: usize = 3;
+    let ids = may_fit(delta, LEAST_BYTES).then(|| ids(delta));
+    ids.filter(Sides::fit).unwrap_or_else(|| numbers(delta))
+}
+
+/// Whether all edits may fit where each takes `least` bytes or more.
+fn may_fit(delta: &Delta, least: usize) -> bool {
+    delta.counts().total().saturating_mul(least) <= MAX_HISTORY_BYTES
 }
 
 fn differences(delta: &Delta) -> Sides {

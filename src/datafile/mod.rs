@@ -14,7 +14,7 @@ mod write;
 #[cfg(test)]
 mod generated;
 
-pub use history::{MAX_HISTORY_BYTES, history};
+pub use history::{MAX_HISTORY_BYTES, history, history_of};
 pub use read::{DataFileError, MAX_PROBLEMS, MAX_SETTINGS, Warning, parse};
 pub use render::render;
 pub use write::Format;

@@ -7,7 +7,9 @@ use arc_swap::ArcSwapOption;
 use moka::sync::Cache;
 
 use crate::domain::{AccountId, AccountProfile, Catalog, Head, PartnerPolicy};
+use crate::store::ChangedKeys;
 
+use super::ledger::Vouched;
 use super::stamp::Stamp;
 use super::view::View;
 use super::{DirectoryConfig, Entry};
@@ -76,36 +78,38 @@ impl Caches {
         self.catalog.load_full()
     }
 
-    /// Fills the caches with what a load found for `id`. What is inconsistent is an error, and
-    /// errors are never cached.
-    pub(super) fn keep(&self, id: &AccountId, entry: &Entry, loaded_at: Stamp) {
+    /// Fills the caches with what a load found for `id`, as far as the ledger vouches for it: the
+    /// account and the policy each by itself. Says whether it vouches for all of it. What is
+    /// inconsistent is an error, and errors are never cached.
+    pub(super) fn keep(&self, id: &AccountId, entry: &Entry, vouched: &Vouched<'_>) -> bool {
+        let loaded_at = vouched.stamp;
+        let is_account_true = vouched.account(id);
         match entry {
             Entry::Known { profile, policy } => {
+                let mut is_policy_true = true;
                 if let (Some(partner), Some(policy)) = (profile.account.partner(), policy) {
-                    self.policies.insert(
-                        partner.clone(),
-                        Kept {
-                            value: Arc::clone(policy),
-                            loaded_at,
-                        },
-                    );
+                    is_policy_true = vouched.policy(partner);
+                    if is_policy_true {
+                        let value = Arc::clone(policy);
+                        let kept = Kept { value, loaded_at };
+                        self.policies.insert(partner.clone(), kept);
+                    }
                 }
-                self.accounts.insert(
-                    id.clone(),
-                    Kept {
-                        value: Arc::clone(profile),
-                        loaded_at,
-                    },
-                );
+                if is_account_true {
+                    let value = Arc::clone(profile);
+                    self.accounts.insert(id.clone(), Kept { value, loaded_at });
+                }
+                is_account_true && is_policy_true
             }
-            Entry::Unknown => self.unknown.insert(
-                id.clone(),
-                Kept {
-                    value: (),
-                    loaded_at,
-                },
-            ),
-            Entry::Inconsistent => {}
+            Entry::Unknown => {
+                if is_account_true {
+                    let value = ();
+                    self.unknown.insert(id.clone(), Kept { value, loaded_at });
+                }
+                is_account_true
+            }
+            // What makes it so may be in an account that is not named here.
+            Entry::Inconsistent => vouched.all(),
         }
     }
 
@@ -116,18 +120,41 @@ impl Caches {
         })));
     }
 
-    /// Drops every account and policy, and the catalogue unless it is still `current`: then its
-    /// stamp is raised instead, for the poll showed that no change up to `stamp` touched it.
-    pub(super) fn forget(&self, current: Option<Head>, stamp: Stamp) {
-        self.accounts.invalidate_all();
-        self.unknown.invalidate_all();
-        self.policies.invalidate_all();
-        match self.catalog.load_full() {
-            Some(kept) if Some(kept.value.version) == current => {
-                self.keep_catalog(kept.value.clone(), stamp)
+    /// Drops what a change made wrong. The catalogue is for [`Caches::settle_catalog`].
+    pub(super) fn forget(&self, keys: &ChangedKeys) {
+        match keys {
+            ChangedKeys::Named {
+                accounts, partners, ..
+            } => {
+                for id in accounts {
+                    self.accounts.invalidate(id);
+                    self.unknown.invalidate(id);
+                }
+                for partner in partners {
+                    self.policies.invalidate(partner);
+                }
             }
-            Some(_) => self.catalog.store(None),
-            None => {}
+            ChangedKeys::Everything => {
+                self.accounts.invalidate_all();
+                self.unknown.invalidate_all();
+                self.policies.invalidate_all();
+            }
         }
+    }
+
+    /// Drops the catalogue unless it is the `current` one: then no change touched it, whatever was
+    /// said of the change, and it is as good at `floor`.
+    pub(super) fn settle_catalog(&self, current: Option<Head>, floor: Stamp) {
+        match self.catalog.load_full() {
+            Some(kept) if Some(kept.value.version) != current => self.catalog.store(None),
+            Some(kept) if kept.loaded_at < floor => self.keep_catalog(kept.value.clone(), floor),
+            Some(_) | None => {}
+        }
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&self) {
+        self.forget(&ChangedKeys::Everything);
+        self.catalog.store(None);
     }
 }

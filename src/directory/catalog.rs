@@ -48,13 +48,9 @@ impl Loader {
     }
 
     pub(super) fn keep_catalog(&mut self, catalog: VersionedCatalog, read: ReadAt) {
-        match self.ledger.judge_catalog(&read) {
-            Verdict::Keep(stamp) => {
-                self.shared.caches.keep_catalog(catalog, stamp);
-                self.answer_catalog(&Ok(()));
-            }
-            // Who waits looks again, and asks again.
-            Verdict::Discard => self.answer_catalog(&Ok(())),
+        match self.mirror.keep_catalog(&catalog, &read) {
+            // Where it was not kept, who waits looks again, and asks again.
+            Verdict::Keep(()) | Verdict::Discard => self.answer_catalog(&Ok(())),
             Verdict::Wait => self.wait_for_feed(Ahead::Catalog { catalog, read }),
         }
     }

@@ -8,12 +8,14 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::clock::Moment;
+use crate::domain::Revision;
 use crate::store::{Poll, StoreError};
 
 use super::DirectoryError;
-use super::ledger::{Seen, Verdict};
+use super::ledger::Seen;
 use super::loader::{Ahead, Answer, Loader};
-use super::request::Standing;
+use super::mirror::Mirror;
+use super::watch::Begun;
 
 /// How long a load that is ahead of the feed waits for the feed before it is given up.
 const KEEP_WITHIN: Duration = Duration::from_secs(1);
@@ -27,14 +29,15 @@ impl Loader {
         self.nudges.push(nudge);
     }
 
-    /// Looks again at what was ahead.
+    /// Looks again at what was ahead. What still is stays there.
     fn settle(&mut self) {
+        let applied = self.mirror.ledger.head().map(|head| head.revision);
         for (until, ahead) in mem::take(&mut self.ahead) {
             let read = match &ahead {
                 Ahead::Accounts(landed) => landed.read,
                 Ahead::Catalog { read, .. } => *read,
             };
-            if self.ledger.judge(&read) == Verdict::Wait {
+            if Some(read.head.revision) > applied {
                 self.ahead.push((until, ahead));
                 continue;
             }
@@ -51,7 +54,7 @@ impl Loader {
         for (until, ahead) in mem::take(&mut self.ahead) {
             match ahead {
                 ahead if until > now => self.ahead.push((until, ahead)),
-                Ahead::Accounts(landed) => landed.answer_joined(Standing::JoinedDiscarded),
+                Ahead::Accounts(landed) => landed.answer_joined(None),
                 Ahead::Catalog { .. } => {
                     let error =
                         DirectoryError::Unavailable("the feed is behind the catalogue".to_owned());
@@ -61,21 +64,39 @@ impl Loader {
         }
     }
 
-    pub(super) fn poll(&mut self) {
+    /// Sends a poll: because it is time, or because somebody asked.
+    pub(super) fn poll(&mut self, is_asked: bool) {
         self.polling = true;
+        self.poll_again = false;
+        self.signals.polled();
         self.nudges_polling = mem::take(&mut self.nudges);
-        let (store, seen, sent) = (Arc::clone(&self.store), self.ledger.head(), Moment::now());
+        let (store, seen) = (Arc::clone(&self.store), self.mirror.ledger.head());
+        let sent = Moment::now();
         self.under_way.push(Box::pin(async move {
             let result = store.poll(seen).await;
-            Answer::Poll { sent, result }
+            Answer::Poll {
+                is_asked,
+                sent,
+                result,
+            }
         }));
     }
 
-    pub(super) fn land_poll(&mut self, sent: Moment, result: Result<Poll, StoreError>) {
+    pub(super) fn land_poll(
+        &mut self,
+        is_asked: bool,
+        sent: Moment,
+        result: Result<Poll, StoreError>,
+    ) {
         self.polling = false;
         self.next_poll = Instant::now() + self.shared.config.poll_interval;
         match result {
-            Ok(poll) => self.apply(sent, &poll),
+            Ok(poll) => {
+                let seen = self.apply(sent, &poll);
+                if seen == Seen::Advanced && !is_asked {
+                    self.signals.found_changes();
+                }
+            }
             Err(error) => self.trouble(&error),
         }
         for nudge in mem::take(&mut self.nudges_polling) {
@@ -83,34 +104,68 @@ impl Loader {
         }
     }
 
-    fn apply(&mut self, sent: Moment, poll: &Poll) {
+    fn apply(&mut self, sent: Moment, poll: &Poll) -> Seen {
         if let Some(trouble) = self.shared.trouble.swap(None) {
             tracing::info!(after = %trouble, "the store answers again");
         }
-        let revision = poll.at.head.revision.0;
-        match self.ledger.observe(poll) {
+        let present = poll.at.head.revision;
+        let seen = self.mirror.observe(poll, sent);
+        let applied = self.mirror.ledger.applied();
+        match seen {
             Seen::Unchanged => {}
-            Seen::Advanced(stamp) => {
-                self.shared.caches.forget(self.ledger.catalog(), stamp);
-                self.shared.published.raise(stamp);
-                tracing::debug!(revision, "policies changed");
+            Seen::Advanced => {
+                tracing::debug!(revision = applied.revision().0, "policies changed");
             }
-            Seen::Reset(stamp) => {
-                self.shared.caches.forget(None, stamp);
-                self.shared.published.doubt();
-                self.shared.published.raise(stamp);
-                tracing::info!(
-                    revision,
-                    epoch = stamp.epoch(),
-                    "follows the store's history from here"
-                );
-            }
+            Seen::Reset => tracing::info!(
+                revision = applied.revision().0,
+                epoch = applied.epoch(),
+                "follows the store's history from here"
+            ),
         }
-        // A standby cannot tell what it has not received.
+        // It brought as many changes as a poll may, and there are more.
+        self.poll_again = seen == Seen::Advanced && applied.revision() < present;
         if poll.at.primary {
-            self.shared.published.confirm(sent);
+            self.announce_matrix();
+        }
+        for (after, reply) in mem::take(&mut self.watchers) {
+            self.watch(after, reply);
         }
         self.settle();
+        seen
+    }
+
+    pub(super) fn watch(&mut self, after: Option<Revision>, reply: oneshot::Sender<Begun>) {
+        let Mirror { ledger, hub, .. } = &self.mirror;
+        match hub.begin(ledger, after) {
+            // A watcher that left does not mind.
+            Some(begun) => drop(reply.send(begun)),
+            None => self.watchers.push((after, reply)),
+        }
+    }
+
+    /// Tells the store once by which matrix this replica decides, so that the watchers of others hear
+    /// of it if that is another one.
+    fn announce_matrix(&mut self) {
+        let Some(digest) = self.announcement.take() else {
+            return;
+        };
+        let store = Arc::clone(&self.store);
+        self.under_way.push(Box::pin(async move {
+            let result = store.announce_matrix(&digest).await;
+            Answer::MatrixAnnounced { digest, result }
+        }));
+    }
+
+    pub(super) fn land_announcement(&mut self, digest: String, result: Result<(), StoreError>) {
+        match result {
+            Ok(()) => {}
+            // After the next poll that finds it there.
+            Err(StoreError::Unavailable(_)) => self.announcement = Some(digest),
+            Err(error) => tracing::info!(
+                %error,
+                "watchers are not told if this replica decides by another matrix than the last one"
+            ),
+        }
     }
 
     /// Says once that something is wrong, not at every poll.

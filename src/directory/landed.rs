@@ -9,6 +9,7 @@ use crate::domain::{AccountId, AccountProfile, FeatureMatrix, PartnerPolicy, Set
 use crate::store::{AccountRecord, ReadAt, Snapshot};
 
 use super::Entry;
+use super::mirror::Kept;
 use super::request::{Loaded, Reply, Standing};
 
 /// Who waits for the accounts of one load.
@@ -50,17 +51,28 @@ impl Landed {
         }
     }
 
-    pub(super) fn answer(&self, mut waiters: Waiters, standing: Standing) {
+    /// Answers those who sent it.
+    pub(super) fn answer(&self, mut owners: Waiters) {
         for (id, entry) in &self.entries {
-            for reply in waiters.remove(id).unwrap_or_default() {
-                let _ = reply.send(Ok(self.loaded(entry, standing)));
+            for reply in owners.remove(id).unwrap_or_default() {
+                let _ = reply.send(Ok(self.loaded(entry, Standing::Own)));
             }
         }
     }
 
-    pub(super) fn answer_joined(mut self, standing: Standing) {
-        let joined = mem::take(&mut self.joined);
-        self.answer(joined, standing);
+    /// Answers those who joined it, by what was kept of it.
+    pub(super) fn answer_joined(mut self, kept: Option<&Kept>) {
+        let mut joined = mem::take(&mut self.joined);
+        for (place, (id, entry)) in self.entries.iter().enumerate() {
+            let is_whole = |kept: &&Kept| kept.whole.get(place).is_some_and(|whole| *whole);
+            let standing = match kept.filter(is_whole) {
+                Some(kept) => Standing::JoinedKept(kept.stamp),
+                None => Standing::JoinedDiscarded,
+            };
+            for reply in joined.remove(id).unwrap_or_default() {
+                let _ = reply.send(Ok(self.loaded(entry, standing)));
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -14,13 +15,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Moment;
-use crate::domain::AccountId;
-use crate::store::{MAX_LOAD, Poll, ReadAt, Snapshot, Store, StoreError};
+use crate::domain::{AccountId, Revision};
+use crate::store::{MAX_LOAD, Poll, ReadAt, Snapshot, Store, StoreError, matrix_digest};
 
 use super::cache::VersionedCatalog;
 use super::landed::{Landed, Waiters};
-use super::ledger::{Ledger, Verdict};
+use super::ledger::Verdict;
+use super::mirror::Mirror;
 use super::request::{Loaded, LoadedAlone, Request, Standing, Wanted};
+use super::signals::Signals;
+use super::watch::Begun;
 use super::{DirectoryError, Shared};
 
 #[derive(Debug)]
@@ -55,8 +59,14 @@ pub(super) enum Answer {
     },
     Catalog(Result<(VersionedCatalog, ReadAt), StoreError>),
     Poll {
+        /// Whether somebody asked for it, or it was time.
+        is_asked: bool,
         sent: Moment,
         result: Result<Poll, StoreError>,
+    },
+    MatrixAnnounced {
+        digest: String,
+        result: Result<(), StoreError>,
     },
 }
 
@@ -64,7 +74,7 @@ pub(super) struct Loader {
     pub(super) store: Arc<dyn Store>,
     pub(super) shared: Arc<Shared>,
     pub(super) requests: mpsc::Receiver<Request>,
-    pub(super) ledger: Ledger,
+    pub(super) mirror: Mirror<AtomicU64>,
     pub(super) under_way: FuturesUnordered<BoxFuture<'static, Answer>>,
 
     /// Misses that no load was sent for yet.
@@ -80,8 +90,16 @@ pub(super) struct Loader {
     /// Loads that are ahead of the feed, with the time at which each is given up.
     pub(super) ahead: Vec<(Instant, Ahead)>,
 
+    /// Who wants to watch, before the first poll.
+    pub(super) watchers: Vec<(Option<Revision>, oneshot::Sender<Begun>)>,
+
+    pub(super) signals: Signals,
+    /// The digest of the matrix, as long as the store has to be told it.
+    pub(super) announcement: Option<String>,
     pub(super) next_poll: Instant,
     pub(super) polling: bool,
+    /// The last poll did not bring all changes.
+    pub(super) poll_again: bool,
     /// Wait for a poll that is sent after they asked.
     pub(super) nudges: Vec<oneshot::Sender<()>>,
     /// Wait for the poll that is under way.
@@ -95,10 +113,12 @@ impl Loader {
         requests: mpsc::Receiver<Request>,
     ) -> Self {
         Self {
+            signals: Signals::new(&*store),
+            announcement: Some(matrix_digest(&shared.matrix)),
             store,
+            mirror: Mirror::new(Arc::clone(&shared)),
             shared,
             requests,
-            ledger: Ledger::default(),
             under_way: FuturesUnordered::new(),
             gathering: HashMap::new(),
             flights: HashMap::new(),
@@ -107,8 +127,10 @@ impl Loader {
             catalog_waiters: Vec::new(),
             catalog_loading: false,
             ahead: Vec::new(),
+            watchers: Vec::new(),
             next_poll: Instant::now(),
             polling: false,
+            poll_again: false,
             nudges: Vec::new(),
             nudges_polling: Vec::new(),
         }
@@ -127,15 +149,17 @@ impl Loader {
                     None => return,
                 },
                 Some(answer) = self.under_way.next() => self.land(answer),
-                () = sleep_until(self.next_poll), if !self.polling => self.poll(),
+                () = self.signals.hear() => {}
+                () = sleep_until(self.next_poll), if !self.polling => self.poll(false),
                 () = sleep_until(give_up) => self.give_up(),
             }
             while let Ok(request) = self.requests.try_recv() {
                 self.take(request);
             }
             self.depart();
-            if !self.polling && !self.nudges.is_empty() {
-                self.poll();
+            let is_asked = self.signals.is_new() || self.poll_again || !self.nudges.is_empty();
+            if !self.polling && is_asked {
+                self.poll(true);
             }
         }
     }
@@ -169,6 +193,7 @@ impl Loader {
                 }));
             }
             Request::Catalog { version, reply } => self.want_catalog(version, reply),
+            Request::Watch { after, reply } => self.watch(after, reply),
             Request::Nudge(reply) => self.nudges.push(reply),
         }
     }
@@ -182,9 +207,14 @@ impl Loader {
             return None;
         }
         let entry = self.shared.caches.entry(&view, id)?;
+        let ledger = &self.mirror.ledger;
         Some(Loaded {
             entry,
-            read: self.ledger.present()?,
+            read: ReadAt {
+                head: ledger.head()?,
+                catalog: ledger.catalog()?,
+                primary: ledger.primary(),
+            },
             sent,
             standing: Standing::JoinedKept(view.applied),
         })
@@ -228,12 +258,13 @@ impl Loader {
     }
 
     /// The store, the present as it is known, and the instant: all from before the load is sent.
-    fn for_a_load(&self) -> (Arc<dyn Store>, Option<ReadAt>, Moment) {
-        (
-            Arc::clone(&self.store),
-            self.ledger.present(),
-            Moment::now(),
-        )
+    fn for_a_load(&self) -> (Arc<dyn Store>, Option<Present>, Moment) {
+        let ledger = &self.mirror.ledger;
+        let present = ledger.head().map(|head| Present {
+            revision: head.revision,
+            primary: ledger.primary(),
+        });
+        (Arc::clone(&self.store), present, Moment::now())
     }
 
     fn land(&mut self, answer: Answer) {
@@ -274,12 +305,17 @@ impl Loader {
                     self.keep(landed);
                 }
                 Err(error) => {
-                    tracing::warn!(accounts = ids.len(), %error, "cannot load accounts");
+                    tell(ids.len(), &error);
                     let _ = reply.send(Err(DirectoryError::from(&error)));
                 }
             },
             Answer::Catalog(result) => self.land_catalog(result),
-            Answer::Poll { sent, result } => self.land_poll(sent, result),
+            Answer::Poll {
+                is_asked,
+                sent,
+                result,
+            } => self.land_poll(is_asked, sent, result),
+            Answer::MatrixAnnounced { digest, result } => self.land_announcement(digest, result),
         }
     }
 
@@ -294,12 +330,12 @@ impl Loader {
         match result {
             Ok(snapshot) => {
                 let landed = Landed::new(&self.shared.matrix, ids, sent, snapshot, joined);
-                landed.answer(owners, Standing::Own);
+                landed.answer(owners);
                 self.keep(landed);
             }
             // INVARIANT(errors are never cached): who waits is told, and nothing else happens.
             Err(error) => {
-                tracing::warn!(accounts = ids.len(), %error, "cannot load accounts");
+                tell(ids.len(), &error);
                 let error = DirectoryError::from(&error);
                 for reply in owners.into_values().chain(joined.into_values()).flatten() {
                     let _ = reply.send(Err(error.clone()));
@@ -308,19 +344,21 @@ impl Loader {
         }
     }
 
-    /// Fills the cache with what came back, if it is true at what is applied.
+    /// Fills the cache with what came back, as far as it is true at what is applied.
     pub(super) fn keep(&mut self, landed: Landed) {
-        match self.ledger.judge(&landed.read) {
-            Verdict::Keep(stamp) => {
-                for (id, entry) in &landed.entries {
-                    self.shared.caches.keep(id, entry, stamp);
-                }
-                landed.answer_joined(Standing::JoinedKept(stamp));
-            }
-            Verdict::Discard => landed.answer_joined(Standing::JoinedDiscarded),
+        match self.mirror.keep(&landed.entries, &landed.read) {
+            Verdict::Keep(kept) => landed.answer_joined(Some(&kept)),
+            Verdict::Discard => landed.answer_joined(None),
             Verdict::Wait => self.wait_for_feed(Ahead::Accounts(landed)),
         }
     }
+}
+
+/// The present as the feed knows it.
+#[derive(Debug, Clone, Copy)]
+struct Present {
+    revision: Revision,
+    primary: bool,
 }
 
 /// Loads accounts. A state older than `known`, which was seen before, comes from a server that is
@@ -328,17 +366,27 @@ impl Loader {
 /// either, and the store is told.
 async fn load(
     store: Arc<dyn Store>,
-    known: Option<ReadAt>,
+    known: Option<Present>,
     ids: &[AccountId],
 ) -> Result<Snapshot, StoreError> {
     let snapshot = store.load(ids).await?;
-    let is_worse = |known: ReadAt| {
-        snapshot.at.head.revision < known.head.revision || (known.primary && !snapshot.at.primary)
+    let is_worse = |known: Present| {
+        snapshot.at.head.revision < known.revision || (known.primary && !snapshot.at.primary)
     };
     if known.is_some_and(is_worse) {
         store.suspect();
     }
     Ok(snapshot)
+}
+
+/// In an outage every miss fails: that there is one is told by the store and by the feed, once.
+fn tell(accounts: usize, error: &StoreError) {
+    match error {
+        StoreError::Unavailable(_) => tracing::debug!(accounts, %error, "cannot load accounts"),
+        StoreError::ReadOnly(_) | StoreError::Schema(_) | StoreError::Broken { .. } => {
+            tracing::warn!(accounts, %error, "cannot load accounts");
+        }
+    }
 }
 
 fn far_away() -> Instant {

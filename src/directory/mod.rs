@@ -7,24 +7,31 @@
 //! `stale_after` behind every commit that was acknowledged.
 //!
 //! How: one task, the `loader`, owns every load, insert and invalidation. It looks at the store's
-//! revision each `poll_interval`; what it knows of the history is its `ledger`. It publishes the
-//! revision that the caches are true at (`view`); every entry carries the one that it was read at
-//! (`cache`), and a reader accepts only what is valid at the revision that it read first.
-//!
-//! At present every change counts as a change of everything; the poll is the only feed.
+//! changes when the store says that there are some (`signals`), and each `poll_interval` whatever it
+//! says: this is the `feed`. What it knows of the history is its `ledger`, and what follows from that
+//! for the caches is in `mirror`: a change drops what it names, and a load is kept as far as no
+//! change since has named it. It publishes the revision that the caches are true at (`view`); every
+//! entry carries the one that it was read at (`cache`), and a reader accepts only what is valid at
+//! the revision that it read first. What is applied is told to those who `watch`.
 
 mod cache;
 mod catalog;
 mod feed;
+#[cfg(test)]
+mod interleavings;
 mod landed;
 mod ledger;
 mod loader;
+mod mirror;
 mod request;
 mod resolve;
+mod signals;
 mod stamp;
 mod view;
+mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -39,7 +46,9 @@ use crate::store::{Store, StoreError};
 use cache::Caches;
 use loader::Loader;
 use request::Request;
-use view::Published;
+use view::{Published, Word};
+
+pub use watch::WatchEvent;
 
 /// Bounds of the caches and of staleness.
 #[derive(Debug, Clone)]
@@ -154,12 +163,24 @@ pub struct Directory {
 
 /// What the loader writes and every call reads.
 #[derive(Debug)]
-struct Shared {
+struct Shared<W: Word = AtomicU64> {
     config: DirectoryConfig,
     matrix: Arc<FeatureMatrix>,
-    published: Published,
+    published: Published<W>,
     caches: Caches,
     trouble: ArcSwapOption<String>,
+}
+
+impl<W: Word> Shared<W> {
+    fn new(config: DirectoryConfig, matrix: Arc<FeatureMatrix>) -> Self {
+        Self {
+            caches: Caches::new(&config),
+            config,
+            matrix,
+            published: Published::default(),
+            trouble: ArcSwapOption::empty(),
+        }
+    }
 }
 
 impl Directory {
@@ -171,13 +192,7 @@ impl Directory {
         config: DirectoryConfig,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (requests, received) = mpsc::channel(1_024);
-        let shared = Arc::new(Shared {
-            caches: Caches::new(&config),
-            config,
-            matrix,
-            published: Published::default(),
-            trouble: ArcSwapOption::empty(),
-        });
+        let shared = Arc::new(Shared::new(config, matrix));
         let loader = Loader::new(store, Arc::clone(&shared), received);
         (Self { shared, requests }, loader.run())
     }

@@ -3,10 +3,11 @@
 use tokio::sync::oneshot;
 
 use crate::clock::Moment;
-use crate::domain::{AccountId, Head};
+use crate::domain::{AccountId, Head, Revision};
 use crate::store::ReadAt;
 
 use super::stamp::Stamp;
+use super::watch::Begun;
 use super::{DirectoryError, Entry};
 
 /// What a call asks of the loader.
@@ -24,6 +25,12 @@ pub(super) enum Request {
     Catalog {
         version: Option<Head>,
         reply: oneshot::Sender<Result<(), DirectoryError>>,
+    },
+    /// A watch of the changes after a revision, or from now on; answered when the store was looked
+    /// at.
+    Watch {
+        after: Option<Revision>,
+        reply: oneshot::Sender<Begun>,
     },
     /// One poll that is sent after this; it is answered whether that succeeds or not.
     Nudge(oneshot::Sender<()>),

@@ -24,8 +24,17 @@ struct Found {
     revision: Revision,
     /// How old the oldest part of it may be.
     age: Duration,
-    /// The catalogue's version, where the store was read for this.
-    catalog: Option<Head>,
+    /// Which catalogue goes with it.
+    catalog: CatalogAt,
+}
+
+/// Which catalogue is of the same state as an account.
+#[derive(Debug, Clone, Copy)]
+enum CatalogAt {
+    /// The one that is true at the view.
+    View,
+    /// The one that the account's load saw: the load is of a later state than the view.
+    Version(Head),
 }
 
 impl Directory {
@@ -69,37 +78,29 @@ impl Directory {
             let Some(entry) = found.entries.into_iter().next() else {
                 continue;
             };
-            let catalog = match (&entry, found.catalog) {
+            if !matches!(entry, Entry::Known { .. }) {
                 // An error either way: no reason to wait for a catalogue.
-                (Entry::Unknown | Entry::Inconsistent, _) => {
-                    return self.resolved((entry, None), found.revision, found.age);
-                }
-                // The account comes from the cache: the catalogue has to be true at the same view.
-                (Entry::Known { .. }, None) => self
-                    .shared
-                    .caches
-                    .catalog()
-                    .filter(|kept| view.accepts(kept.loaded_at)),
-                // The account was loaded: the catalogue has to be the one which that load saw.
-                (Entry::Known { .. }, Some(version)) => self
-                    .shared
-                    .caches
-                    .catalog()
-                    .filter(|kept| kept.value.version == version),
-            };
-            match catalog {
-                Some(kept) => {
-                    let catalog = Arc::clone(&kept.value.catalog);
-                    return self.resolved((entry, Some(catalog)), found.revision, found.age);
-                }
-                None => {
-                    self.ask(|reply| Request::Catalog {
-                        version: found.catalog,
-                        reply,
-                    })
-                    .await??
-                }
+                return self.resolved((entry, None), found.revision, found.age);
             }
+            // INVARIANT(one-V): the catalogue is true at the revision of the answer.
+            let catalog = self
+                .shared
+                .caches
+                .catalog()
+                .filter(|kept| match found.catalog {
+                    CatalogAt::View => view.accepts(kept.loaded_at),
+                    CatalogAt::Version(version) => kept.value.version == version,
+                });
+            if let Some(kept) = catalog {
+                let catalog = Arc::clone(&kept.value.catalog);
+                return self.resolved((entry, Some(catalog)), found.revision, found.age);
+            }
+            let version = match found.catalog {
+                CatalogAt::View => None,
+                CatalogAt::Version(version) => Some(version),
+            };
+            self.ask(|reply| Request::Catalog { version, reply })
+                .await??;
         }
         Err(restless())
     }
@@ -185,7 +186,7 @@ impl Directory {
                 true => age.unwrap_or(Duration::MAX),
                 false => Duration::ZERO,
             },
-            catalog: None,
+            catalog: CatalogAt::View,
         };
         let mut loads = self.load(missing).await?.into_iter();
         let mut least_loaded = None;
@@ -202,7 +203,10 @@ impl Directory {
                     least_loaded =
                         Some(least_loaded.map_or(revision, |least: Revision| least.min(revision)));
                     found.age = found.age.max(load_age(view, &loaded));
-                    found.catalog = Some(loaded.read.catalog);
+                    // One that was joined may be of an earlier state, and still true at the view.
+                    if loaded.read.head.revision >= view.applied.revision() {
+                        found.catalog = CatalogAt::Version(loaded.read.catalog);
+                    }
                     loaded.entry
                 }
             };
@@ -240,7 +244,7 @@ impl Directory {
                 return Err(DirectoryError::RevisionUnknown(wanted));
             }
             let age = Moment::now().since(loaded.sent);
-            let catalog = Some(loaded.read.catalog);
+            let catalog = CatalogAt::Version(loaded.read.catalog);
             match &mut found {
                 Some(found) => {
                     found.entries.extend(loaded.entries);
@@ -283,7 +287,7 @@ impl Directory {
         Ok(loads)
     }
 
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<T>) -> Request,
     ) -> Result<T, DirectoryError> {
@@ -302,7 +306,7 @@ impl Directory {
 /// INVARIANT(prefix-snapshot): a snapshot is a prefix of the history, so a load that was sent after
 /// reading V and is at V or later stands alone. One that was joined may be older than what this
 /// replica has applied: it stands only if the ledger vouched for it.
-fn accept(view: &View, loaded: &Loaded) -> Option<Revision> {
+pub(super) fn accept(view: &View, loaded: &Loaded) -> Option<Revision> {
     let applied = view.applied.revision();
     match loaded.standing {
         Standing::Own => Some(loaded.read.head.revision).filter(|revision| *revision >= applied),

@@ -16,6 +16,11 @@ impl Stamp {
         Self(u64::from(epoch) << REVISION_BITS | revision.0 & REVISION_MASK)
     }
 
+    /// The stamp of another revision in the same epoch.
+    pub(super) fn with_revision(self, revision: Revision) -> Self {
+        Self(self.0 & !REVISION_MASK | revision.0 & REVISION_MASK)
+    }
+
     pub(super) fn epoch(self) -> u64 {
         self.0 >> REVISION_BITS
     }

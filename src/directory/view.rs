@@ -3,19 +3,36 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::clock::{Moment, SharedMoment};
+use crate::clock::Moment;
 
 use super::stamp::Stamp;
 
+/// A number that one task writes and all read. It stands here so that a checker of interleavings can
+/// put its own in the place of the standard library's.
+pub(super) trait Word: Default + Send + Sync {
+    fn load(&self) -> u64;
+    fn store(&self, number: u64);
+}
+
+impl Word for AtomicU64 {
+    fn load(&self) -> u64 {
+        self.load(Ordering::Acquire)
+    }
+
+    fn store(&self, number: u64) {
+        self.store(number, Ordering::Release);
+    }
+}
+
 /// Written by the loader alone.
 #[derive(Debug, Default)]
-pub(super) struct Published {
+pub(super) struct Published<W: Word = AtomicU64> {
     /// What the feed has applied: the caches hold nothing that a change up to it made wrong.
-    applied: AtomicU64,
+    applied: W,
     /// Entries loaded before it are no longer true.
-    floor: AtomicU64,
-    /// The instant before the last poll was sent whose revision is applied.
-    fresh_at: SharedMoment,
+    floor: W,
+    /// The instant before the last poll was sent whose revision is applied; zero where there is none.
+    fresh_at: W,
 }
 
 /// What a call read before it looked at any entry.
@@ -28,15 +45,15 @@ pub(super) struct View {
     pub(super) floor: Stamp,
 }
 
-impl Published {
+impl<W: Word> Published<W> {
     /// Reads in the order that makes the reading safe: `fresh_at` is never later than `applied`
     /// allows, and `floor` never older. That nothing is confirmed any more is seen with the reset
     /// that made it so: hence the second look.
     pub(super) fn view(&self) -> View {
-        let fresh_at = self.fresh_at.load();
-        let applied = Stamp(self.applied.load(Ordering::Acquire));
-        let floor = Stamp(self.floor.load(Ordering::Acquire));
-        let still = self.fresh_at.load();
+        let fresh_at = Moment::from_nanos(self.fresh_at.load());
+        let applied = Stamp(self.applied.load());
+        let floor = Stamp(self.floor.load());
+        let still = Moment::from_nanos(self.fresh_at.load());
         View {
             fresh_at: fresh_at.filter(|_| still.is_some()),
             applied,
@@ -44,23 +61,23 @@ impl Published {
         }
     }
 
-    /// INVARIANT(gone-before-published): what a change made wrong is below `floor` before `applied`
-    /// says that the change was applied.
-    pub(super) fn raise(&self, stamp: Stamp) {
-        self.floor.store(stamp.0, Ordering::Release);
-        self.applied.store(stamp.0, Ordering::Release);
+    /// INVARIANT(gone-before-published): what a change made wrong is gone from the caches, or below
+    /// `floor`, before `applied` says that the change was applied.
+    pub(super) fn raise(&self, floor: Stamp, applied: Stamp) {
+        self.floor.store(floor.0);
+        self.applied.store(applied.0);
     }
 
     /// Says that nothing is confirmed, before [`Published::raise`] says to what the history was
     /// reset: a confirmation of the history before is none of this one.
     pub(super) fn doubt(&self) {
-        self.fresh_at.clear();
+        self.fresh_at.store(0);
     }
 
     /// INVARIANT(sent-instant): `sent` is the instant before the poll was sent, not when its answer
     /// came: a commit in between would be missing.
     pub(super) fn confirm(&self, sent: Moment) {
-        self.fresh_at.store(sent);
+        self.fresh_at.store(sent.to_nanos());
     }
 }
 

@@ -60,7 +60,7 @@ impl fmt::Display for FeatureKey {
 pub struct FeatureIndex(pub(super) u8);
 
 /// A set of the features of one matrix: one bit each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct FeatureSet {
     words: [u64; MAX_FEATURES / 64],
 }

@@ -29,7 +29,7 @@ pub type SettingMap = BTreeMap<FeatureKey, Setting>;
 
 /// Settings as they are decided on: two bits for each feature of one matrix. A feature in neither
 /// set is unset; none is in both.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Settings {
     on: FeatureSet,
     off: FeatureSet,

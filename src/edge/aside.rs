@@ -5,6 +5,7 @@
 //! only when it was read, so the whole call is done here, from the first byte to the last.
 
 use http::Response;
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::task::AbortOnDropHandle;
@@ -42,6 +43,11 @@ impl Aside {
     ) -> Response<Body> {
         let whole = async {
             let (parts, body) = call.await.into_parts();
+            // An error is headers alone, and has to end with them: some clients take headers and an
+            // empty end behind them for an answer that was cut off.
+            if body.is_end_stream() {
+                return Response::from_parts(parts, body);
+            }
             match body.collect().await {
                 Ok(body) => Response::from_parts(parts, Body::new(body)),
                 Err(status) => status.into_http(),

@@ -9,17 +9,16 @@ use crate::grpc::malformed_timeout;
 
 /// How long a call may take: what its `grpc-timeout` says, and at most `longest`.
 pub(super) fn time_left(headers: &HeaderMap, longest: Duration) -> Result<Duration, Status> {
-    match headers.get("grpc-timeout") {
-        None => Ok(longest),
-        Some(value) => {
-            let wanted = value
-                .to_str()
-                .ok()
-                .and_then(parse)
-                .ok_or_else(malformed_timeout)?;
-            Ok(wanted.min(longest))
-        }
-    }
+    Ok(wanted(headers)?.map_or(longest, |wanted| wanted.min(longest)))
+}
+
+/// How long the caller gives a call, if it says so.
+pub(super) fn wanted(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
+    let Some(value) = headers.get("grpc-timeout") else {
+        return Ok(None);
+    };
+    let wanted = value.to_str().ok().and_then(parse);
+    wanted.map(Some).ok_or_else(malformed_timeout)
 }
 
 /// One to eight digits and a unit, as gRPC over HTTP/2 has it.

@@ -1,8 +1,7 @@
-//! Streams that end when the service drains.
+//! Streams that end when the service drains, or at their caller's deadline.
 //!
-//! A health watch or an open reflection stream lasts as long as its caller likes. A drain must not
-//! wait for it: such a stream is ended with UNAVAILABLE, which tells a caller to go elsewhere. Its
-//! other half, on which the caller may have more to ask, ends with it: as long as anyone reads from
+//! A watch or an open reflection stream lasts as long as its caller likes. A drain must not wait for
+//! it: such a stream is ended with UNAVAILABLE, which tells a caller to go elsewhere. Its other half, on which the caller may have more to ask, ends with it: as long as anyone reads from
 //! that, the connection stays open.
 
 use std::pin::Pin;
@@ -11,8 +10,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::Status;
+
+use crate::grpc::{deadline_exceeded, stopping};
 
 /// What a caller asks on a stream, until its answer is over.
 pub(super) struct AskBody {
@@ -57,11 +59,21 @@ impl Body for AskBody {
     }
 }
 
-/// A body that ends when the drain begins, if it has not ended by itself.
+/// What of an answer is still sent when it is to end.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ending {
+    /// What there is, for that may be all of it.
+    WhenIdle,
+    /// Nothing: there may always be more, and the caller can go on from what it has.
+    AtOnce,
+}
+
+/// A body that ends at its deadline or when the drain begins, if it has not ended by itself.
 pub(super) struct DrainBody {
     inner: tonic::body::Body,
-    /// Gone once it has fired.
-    drain: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    drain: Pin<Box<WaitForCancellationFutureOwned>>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    ending: Ending,
     ended: bool,
     _asking: DropGuard,
 }
@@ -71,14 +83,34 @@ impl DrainBody {
     pub(super) fn new(
         inner: tonic::body::Body,
         drain: WaitForCancellationFutureOwned,
+        deadline: Option<Instant>,
+        ending: Ending,
         asking: DropGuard,
     ) -> Self {
         Self {
             inner,
-            drain: Some(Box::pin(drain)),
+            drain: Box::pin(drain),
+            deadline: deadline.map(|deadline| Box::pin(sleep_until(deadline))),
+            ending,
             ended: false,
             _asking: asking,
         }
+    }
+
+    /// Why it ends now, if it does.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Option<Status> {
+        if self.drain.as_mut().poll(cx).is_ready() {
+            return Some(stopping());
+        }
+        let is_over = self.deadline.as_mut()?.as_mut().poll(cx).is_ready();
+        is_over.then(deadline_exceeded)
+    }
+
+    fn end(&mut self, status: &Status) -> Result<Frame<Bytes>, Status> {
+        self.ended = true;
+        let mut trailers = http::HeaderMap::new();
+        status.add_header(&mut trailers)?;
+        Ok(Frame::trailers(trailers))
     }
 }
 
@@ -93,24 +125,19 @@ impl Body for DrainBody {
         if self.ended {
             return Poll::Ready(None);
         }
+        if matches!(self.ending, Ending::AtOnce)
+            && !self.inner.is_end_stream()
+            && let Some(status) = self.poll_end(cx)
+        {
+            return Poll::Ready(Some(self.end(&status)));
+        }
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
             return Poll::Ready(frame);
         }
-        let drained = self
-            .drain
-            .as_mut()
-            .is_some_and(|drain| drain.as_mut().poll(cx).is_ready());
-        if !drained {
-            return Poll::Pending;
+        match self.poll_end(cx) {
+            Some(status) => Poll::Ready(Some(self.end(&status))),
+            None => Poll::Pending,
         }
-        self.ended = true;
-        self.drain = None;
-        let mut trailers = http::HeaderMap::new();
-        let status = Status::unavailable("the service is stopping");
-        Poll::Ready(Some(match status.add_header(&mut trailers) {
-            Ok(()) => Ok(Frame::trailers(trailers)),
-            Err(error) => Err(error),
-        }))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -17,13 +18,15 @@ use tower::{Service, ServiceExt as _};
 
 use crate::clock::Moment;
 use crate::grpc::{
-    AuthorizationApi, MAX_CATALOG_MESSAGE, MAX_MESSAGE, deadline_exceeded, message_too_large,
+    AuthorizationApi, MAX_CATALOG_MESSAGE, MAX_MESSAGE, PolicyApi, deadline_exceeded,
+    message_too_large,
 };
 use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
+use crate::proto::v1::policy_service_server::PolicyServiceServer;
 
 use super::aside::Aside;
-use super::deadline::time_left;
-use super::drain::{AskBody, DrainBody};
+use super::deadline::{time_left, wanted};
+use super::drain::{AskBody, DrainBody, Ending};
 
 type Streaming = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
@@ -33,6 +36,9 @@ pub struct Router {
     authorization: AuthorizationServiceServer<AuthorizationApi>,
     /// The same service with the message limit of FilterCatalog: tonic's limit is per service.
     catalog: AuthorizationServiceServer<AuthorizationApi>,
+    policy: PolicyServiceServer<PolicyApi>,
+    /// The same service with the message limit of what writes the catalogue.
+    large_policy: PolicyServiceServer<PolicyApi>,
     health: Streaming,
     reflection: Option<[Streaming; 2]>,
     aside: Arc<Aside>,
@@ -53,6 +59,10 @@ impl std::fmt::Debug for Router {
 enum Route {
     Authorization,
     FilterCatalog,
+    WatchChanges,
+    Policy,
+    /// Methods of PolicyService that take long or whose messages are large.
+    LargePolicy,
     Health,
     ReflectionV1,
     ReflectionV1Alpha,
@@ -62,7 +72,17 @@ enum Route {
 fn route(path: &str) -> Route {
     match path.strip_prefix('/').and_then(|path| path.split_once('/')) {
         Some(("portcullis.v1.AuthorizationService", "FilterCatalog")) => Route::FilterCatalog,
+        Some(("portcullis.v1.AuthorizationService", "WatchChanges")) => Route::WatchChanges,
         Some(("portcullis.v1.AuthorizationService", _)) => Route::Authorization,
+        Some((
+            "portcullis.v1.PolicyService",
+            "PutBillingMarkets"
+            | "DeleteBillingMarkets"
+            | "PutLocations"
+            | "DeleteLocations"
+            | "PreviewPartnerPolicy",
+        )) => Route::LargePolicy,
+        Some(("portcullis.v1.PolicyService", _)) => Route::Policy,
         Some(("grpc.health.v1.Health", _)) => Route::Health,
         Some(("grpc.reflection.v1.ServerReflection", _)) => Route::ReflectionV1,
         Some(("grpc.reflection.v1alpha.ServerReflection", _)) => Route::ReflectionV1Alpha,
@@ -77,6 +97,7 @@ impl Router {
     /// Where the threads for large calls cannot be started.
     pub fn new<H>(
         api: AuthorizationApi,
+        policy: PolicyApi,
         health: H,
         request_timeout: Duration,
         drain: CancellationToken,
@@ -93,9 +114,15 @@ impl Router {
         let server = |limit| {
             AuthorizationServiceServer::from_arc(Arc::clone(&api)).max_decoding_message_size(limit)
         };
+        let policy = Arc::new(policy);
+        let policy_server = |limit| {
+            PolicyServiceServer::from_arc(Arc::clone(&policy)).max_decoding_message_size(limit)
+        };
         Ok(Self {
             authorization: server(MAX_MESSAGE),
             catalog: server(MAX_CATALOG_MESSAGE),
+            policy: policy_server(MAX_MESSAGE),
+            large_policy: policy_server(MAX_CATALOG_MESSAGE),
             health: BoxCloneSyncService::new(health),
             reflection: None,
             aside: Arc::new(Aside::new()?),
@@ -154,14 +181,26 @@ impl Router {
                 let call = within_deadline(self.catalog, request, self.request_timeout);
                 self.aside.work_off(call).await
             }
+            Route::Policy => within_deadline(self.policy, request, self.request_timeout).await,
+            Route::LargePolicy => {
+                let call = within_deadline(self.large_policy, request, self.request_timeout);
+                self.aside.work_off(call).await
+            }
+            Route::WatchChanges => {
+                let (watch, ending) = (Some(self.authorization), Ending::AtOnce);
+                until_drained(watch, request, self.request_timeout, self.drain, ending).await
+            }
             Route::Health => {
-                until_drained(Some(self.health), request, self.request_timeout, self.drain).await
+                let (health, ending) = (Some(self.health), Ending::WhenIdle);
+                until_drained(health, request, self.request_timeout, self.drain, ending).await
             }
             Route::ReflectionV1 => {
-                until_drained(v1, request, self.request_timeout, self.drain).await
+                let ending = Ending::WhenIdle;
+                until_drained(v1, request, self.request_timeout, self.drain, ending).await
             }
             Route::ReflectionV1Alpha => {
-                until_drained(v1alpha, request, self.request_timeout, self.drain).await
+                let ending = Ending::WhenIdle;
+                until_drained(v1alpha, request, self.request_timeout, self.drain, ending).await
             }
             Route::Nothing => unimplemented(),
         }
@@ -188,22 +227,36 @@ where
     }
 }
 
-/// A call whose answer may be a stream: its beginning has a deadline, and its end is the drain's.
-async fn until_drained(
-    service: Option<Streaming>,
+/// A call whose answer may be a stream: its beginning has a deadline as that of any other call, and
+/// its end is the caller's deadline or the drain.
+async fn until_drained<S>(
+    service: Option<S>,
     request: Request<Incoming>,
     longest: Duration,
     drain: CancellationToken,
-) -> Response<Body> {
+    ending: Ending,
+) -> Response<Body>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
     let Some(service) = service else {
         return unimplemented();
     };
+    let wanted = match wanted(request.headers()) {
+        Ok(wanted) => wanted,
+        Err(status) => return status.into_http(),
+    };
+    // One that lies beyond what a clock can say is none.
+    let deadline = wanted.and_then(|wanted| Instant::now().checked_add(wanted));
     let (parts, asked) = request.into_parts();
     let (asked, asking) = AskBody::new(asked);
     let request = Request::from_parts(parts, Body::new(asked));
     within_deadline(service, request, longest)
         .await
-        .map(|body| Body::new(DrainBody::new(body, drain.cancelled_owned(), asking)))
+        .map(|body| {
+            let drain = drain.cancelled_owned();
+            Body::new(DrainBody::new(body, drain, deadline, ending, asking))
+        })
 }
 
 /// tonic says OUT_OF_RANGE for a message that is larger than its service takes, and nothing else
@@ -256,6 +309,18 @@ mod tests {
             (
                 "/portcullis.v1.AuthorizationService/FilterCatalog",
                 Route::FilterCatalog,
+            ),
+            (
+                "/portcullis.v1.PolicyService/GetPartnerPolicy",
+                Route::Policy,
+            ),
+            (
+                "/portcullis.v1.PolicyService/PreviewPartnerPolicy",
+                Route::LargePolicy,
+            ),
+            (
+                "/portcullis.v1.AuthorizationService/WatchChanges",
+                Route::WatchChanges,
             ),
             ("/grpc.health.v1.Health/Check", Route::Health),
             ("/portcullis.v1.AuthorizationService", Route::Nothing),

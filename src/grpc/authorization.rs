@@ -2,17 +2,18 @@
 
 use std::collections::HashSet;
 
+use futures_util::stream::{self, BoxStream, StreamExt as _};
 use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::authorizer::{Authorizer, FeatureCheck};
 use crate::directory::Resolved;
-use crate::domain::AccountId;
+use crate::domain::{AccountId, Revision};
 use crate::proto::v1;
 use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::proto::v1::feature_check_result;
 
-use super::status::{Violations, answer_too_large, item, malformed_item};
+use super::status::{Violations, answer_too_large, item, malformed_item, stopping};
 use super::{MAX_MESSAGE, encode, parse};
 
 /// The most checks in a batch.
@@ -233,6 +234,19 @@ impl AuthorizationService for AuthorizationApi {
             },
             MAX_MESSAGE,
         )
+    }
+    type WatchChangesStream = BoxStream<'static, Result<v1::WatchChangesResponse, Status>>;
+
+    async fn watch_changes(
+        &self,
+        request: Request<v1::WatchChangesRequest>,
+    ) -> Result<Response<Self::WatchChangesStream>, Status> {
+        let after = request.into_inner().after_revision.map(Revision);
+        let events = self.authorizer.watch_changes(after).await?;
+        let told = events.map(|event| Ok(encode::watch_event(event)));
+        // It ends before its caller wants it to where the service does.
+        let end = stream::once(async { Err(stopping()) });
+        Ok(Response::new(told.chain(end).boxed()))
     }
 }
 

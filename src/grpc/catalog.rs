@@ -100,11 +100,7 @@ impl AuthorizationApi {
             .value
             .page(&access, &filter, after.as_ref(), page_size);
 
-        let listing = Listing {
-            account: &account,
-            markets: &markets,
-            metros: &metros,
-        };
+        let listing = listing(&account, &markets, &metros);
         let visible = page.visible.iter();
         let (locations, ids) = match view {
             View::Full => (
@@ -122,7 +118,7 @@ impl AuthorizationApi {
         };
         let next_page_token = page
             .next_after
-            .map(|last| listing.token(last))
+            .map(|last| listing.token(last.as_str()))
             .unwrap_or_default();
         respond(
             &resolved,
@@ -250,11 +246,7 @@ fn parse_stored(
         size => usize::try_from(size).unwrap_or(usize::MAX),
     };
     // Without an account there is nothing to compare the token with, and an error already.
-    let listing = Listing {
-        account: account?,
-        markets: &markets,
-        metros: &metros,
-    };
+    let listing = listing(account?, &markets, &metros);
     let after = violations.take(
         || "stored.page_token".to_owned(),
         listing.position(&page_token),
@@ -265,6 +257,18 @@ fn parse_stored(
         page_size,
         after,
     })
+}
+
+/// What a page token of the stored catalogue is bound to: not to the view.
+fn listing<'a>(
+    account: &'a AccountId,
+    markets: &'a [MarketCode],
+    metros: &'a [String],
+) -> Listing<'a> {
+    Listing::new("FilterCatalog")
+        .of([account.as_str()])
+        .of(markets.iter().map(MarketCode::as_str))
+        .of(metros.iter().map(String::as_str))
 }
 
 fn check_inline(violations: &mut Violations, locations: &[v1::Location]) {

@@ -1,11 +1,14 @@
 //! Answers, from the domain to the wire.
 
+use crate::directory::WatchEvent;
 use crate::domain::{
     Account, AccountKind, Decision, Effect, Location, LocationStatus, Money, Offer, Price, Reason,
     SupportProvider,
 };
 use crate::proto::google::r#type as google;
 use crate::proto::v1;
+use crate::proto::v1::change::Subject;
+use crate::store::ChangeSubject;
 
 pub(super) fn effect(effect: Effect) -> v1::Effect {
     match effect {
@@ -109,5 +112,26 @@ fn money(money: &Money) -> google::Money {
         currency_code: money.currency().as_str().to_owned(),
         units: money.units(),
         nanos: money.nanos(),
+    }
+}
+
+/// What was changed.
+pub(super) fn changed(subject: ChangeSubject) -> v1::Change {
+    let subject = match subject {
+        ChangeSubject::Account(account) => Subject::AccountId(account.into()),
+        ChangeSubject::Partner(partner) => Subject::PartnerId(partner.into()),
+        ChangeSubject::Catalog => Subject::Catalog(true),
+        ChangeSubject::Everything => Subject::Everything(true),
+    };
+    v1::Change {
+        subject: Some(subject),
+    }
+}
+
+/// What a watcher is told.
+pub(super) fn watch_event(event: WatchEvent) -> v1::WatchChangesResponse {
+    v1::WatchChangesResponse {
+        revision: event.revision.0,
+        changes: event.changes.into_iter().map(changed).collect(),
     }
 }

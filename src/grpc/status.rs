@@ -10,8 +10,10 @@ use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+use crate::administrator;
 use crate::authorizer::Refusal;
 use crate::directory::DirectoryError;
+use crate::store::{StoreError, WriteError, WriteRefusal};
 
 const DOMAIN: &str = "portcullis";
 
@@ -95,6 +97,12 @@ fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
     Status::with_error_details(code, message, info(reason))
 }
 
+fn unavailable(reason: &str, message: impl Into<String>) -> Status {
+    let mut details = info(reason);
+    details.set_retry_info(Some(RETRY_AFTER));
+    Status::with_error_details(Code::Unavailable, message, details)
+}
+
 impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let message = refusal.to_string();
@@ -122,10 +130,59 @@ impl From<DirectoryError> for Status {
             }
             // UNAVAILABLE and not a denial: a caller that is told "no" stops asking, one that is
             // told "not now" tries another replica.
-            DirectoryError::Unavailable(_) => {
-                let mut details = info("STORE_UNAVAILABLE");
-                details.set_retry_info(Some(RETRY_AFTER));
-                Status::with_error_details(Code::Unavailable, message, details)
+            DirectoryError::Unavailable(_) => unavailable("STORE_UNAVAILABLE", message),
+        }
+    }
+}
+
+impl From<administrator::Refusal> for Status {
+    fn from(refusal: administrator::Refusal) -> Self {
+        let message = refusal.to_string();
+        match refusal {
+            administrator::Refusal::AccountInconsistent(_) => {
+                status(Code::FailedPrecondition, "ACCOUNT_INCONSISTENT", message)
+            }
+            administrator::Refusal::Write(WriteError::Refused(refusal)) => refusal.into(),
+            administrator::Refusal::Write(WriteError::Store(error)) => error.into(),
+            administrator::Refusal::Write(WriteError::OutcomeUnknown(_)) => {
+                status(Code::Unknown, "OUTCOME_UNKNOWN", message)
+            }
+        }
+    }
+}
+
+impl From<WriteRefusal> for Status {
+    fn from(refusal: WriteRefusal) -> Self {
+        let message = refusal.to_string();
+        let (code, reason) = match refusal {
+            WriteRefusal::Invalid { field, why } => return invalid_field(&field, why.to_string()),
+            WriteRefusal::FeatureUnknown(_) => (Code::InvalidArgument, "FEATURE_UNKNOWN"),
+            WriteRefusal::AccountUnknown(_) => (Code::NotFound, "ACCOUNT_UNKNOWN"),
+            WriteRefusal::PartnerUnknown(_) => (Code::NotFound, "PARTNER_UNKNOWN"),
+            WriteRefusal::LocationUnknown(_) => (Code::NotFound, "LOCATION_UNKNOWN"),
+            WriteRefusal::MarketUnknown(_) => (Code::NotFound, "MARKET_UNKNOWN"),
+            WriteRefusal::FeatureNotConfigurable(_) => {
+                (Code::FailedPrecondition, "FEATURE_NOT_CONFIGURABLE")
+            }
+            WriteRefusal::AccountInUse { .. } => (Code::FailedPrecondition, "ACCOUNT_IN_USE"),
+            WriteRefusal::MarketInUse { .. } => (Code::FailedPrecondition, "MARKET_IN_USE"),
+            WriteRefusal::RevisionMismatch { .. } => (Code::Aborted, "REVISION_MISMATCH"),
+            WriteRefusal::IdempotencyKeyReused(_) => {
+                (Code::FailedPrecondition, "IDEMPOTENCY_KEY_REUSED")
+            }
+        };
+        status(code, reason, message)
+    }
+}
+
+impl From<StoreError> for Status {
+    fn from(error: StoreError) -> Self {
+        let message = error.to_string();
+        match error {
+            StoreError::ReadOnly(_) => unavailable("STORE_READ_ONLY", message),
+            // Whatever is wrong with it: another replica may reach it, this one may later.
+            StoreError::Unavailable(_) | StoreError::Schema(_) | StoreError::Broken { .. } => {
+                unavailable("STORE_UNAVAILABLE", message)
             }
         }
     }
@@ -154,6 +211,11 @@ pub(super) fn answer_too_large(bytes: usize, limit: usize) -> Status {
 /// A request that is larger than a message may be; `message` says by how much.
 pub(crate) fn message_too_large(message: &str) -> Status {
     status(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
+}
+
+/// A stream that ends because the service does.
+pub(crate) fn stopping() -> Status {
+    Status::unavailable("the service is stopping")
 }
 
 /// A call that took too long.
@@ -187,7 +249,8 @@ pub(super) fn item(status: &Status) -> tonic_types::Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AccountId, MarketCode, Revision};
+    use crate::domain::{AccountId, Invalid, LocationId, MarketCode, Revision};
+    use crate::store::Unavailable;
 
     /// The rows of the error table that are refusals, one by one.
     #[test]
@@ -247,6 +310,131 @@ mod tests {
                 (i32::from(code), status.message())
             );
         }
+    }
+
+    /// The same for what PolicyService refuses and what a store fails with.
+    #[test]
+    fn every_refusal_of_a_write_has_its_row() {
+        let id = || AccountId::try_from("acme").unwrap();
+        let market = || MarketCode::try_from("XX").unwrap();
+        let location = || LocationId::try_from("xx").unwrap();
+        let name = || "x".to_owned();
+        let (missing, failed) = (Code::NotFound, Code::FailedPrecondition);
+        for (refusal, code, reason) in [
+            (
+                WriteRefusal::FeatureUnknown(name()),
+                Code::InvalidArgument,
+                "FEATURE_UNKNOWN",
+            ),
+            (
+                WriteRefusal::FeatureNotConfigurable(name()),
+                failed,
+                "FEATURE_NOT_CONFIGURABLE",
+            ),
+            (
+                WriteRefusal::AccountUnknown(id()),
+                missing,
+                "ACCOUNT_UNKNOWN",
+            ),
+            (
+                WriteRefusal::PartnerUnknown(id()),
+                missing,
+                "PARTNER_UNKNOWN",
+            ),
+            (
+                WriteRefusal::MarketUnknown(market()),
+                missing,
+                "MARKET_UNKNOWN",
+            ),
+            (
+                WriteRefusal::LocationUnknown(location()),
+                missing,
+                "LOCATION_UNKNOWN",
+            ),
+            (
+                WriteRefusal::AccountInUse {
+                    partner: id(),
+                    account: id(),
+                },
+                failed,
+                "ACCOUNT_IN_USE",
+            ),
+            (
+                WriteRefusal::MarketInUse {
+                    market: market(),
+                    partner: id(),
+                },
+                failed,
+                "MARKET_IN_USE",
+            ),
+            (
+                WriteRefusal::RevisionMismatch {
+                    expected: Revision(1),
+                    actual: Revision(2),
+                },
+                Code::Aborted,
+                "REVISION_MISMATCH",
+            ),
+            (
+                WriteRefusal::IdempotencyKeyReused(name()),
+                failed,
+                "IDEMPOTENCY_KEY_REUSED",
+            ),
+            (
+                WriteRefusal::Invalid {
+                    field: name(),
+                    why: Invalid::new("is wrong"),
+                },
+                Code::InvalidArgument,
+                "INVALID_REQUEST",
+            ),
+        ] {
+            assert_eq!(row(&refusal.into()), (code, reason.to_owned(), false));
+        }
+    }
+
+    #[test]
+    fn every_failure_of_a_store_has_its_row() {
+        let failure = |error: StoreError| administrator::Refusal::Write(error.into());
+        let broken = StoreError::Broken {
+            what: "what".to_owned(),
+            source: None,
+        };
+        let away = Unavailable::Connection("why".to_owned());
+        for (refusal, code, reason) in [
+            (failure(away.into()), Code::Unavailable, "STORE_UNAVAILABLE"),
+            (
+                failure(StoreError::Schema("it".to_owned())),
+                Code::Unavailable,
+                "STORE_UNAVAILABLE",
+            ),
+            (failure(broken), Code::Unavailable, "STORE_UNAVAILABLE"),
+            (
+                failure(StoreError::ReadOnly(None)),
+                Code::Unavailable,
+                "STORE_READ_ONLY",
+            ),
+            (
+                administrator::Refusal::Write(WriteError::OutcomeUnknown("cut".into())),
+                Code::Unknown,
+                "OUTCOME_UNKNOWN",
+            ),
+            (
+                administrator::Refusal::AccountInconsistent(AccountId::try_from("x").unwrap()),
+                Code::FailedPrecondition,
+                "ACCOUNT_INCONSISTENT",
+            ),
+        ] {
+            let retry = code == Code::Unavailable;
+            assert_eq!(row(&refusal.into()), (code, reason.to_owned(), retry));
+        }
+    }
+
+    /// Code, reason, and whether it says when to try again.
+    fn row(status: &Status) -> (Code, String, bool) {
+        let details = status.get_error_details();
+        let reason = details.error_info().unwrap().reason.clone();
+        (status.code(), reason, details.retry_info().is_some())
     }
 
     #[test]

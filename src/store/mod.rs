@@ -4,30 +4,50 @@
 //! The adapters are [`memory`] and [`postgres`]; one contract suite runs over both
 //! (`tests/store_contract.rs`). This module knows the domain and nothing else.
 
+mod change;
 mod delta;
+mod draft;
 mod error;
 mod import;
+mod matrix_digest;
 pub mod memory;
 mod plan;
+mod plan_write;
+mod policies;
 pub mod postgres;
+mod scope;
 mod state;
+mod write;
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 
 use crate::domain::{
     Account, AccountId, ChangeId, Head, Location, MarketCode, Markets, SettingMap,
 };
 
+pub use change::{ChangeEntry, ChangeSubject, MAX_POLLED};
 pub use delta::{ChangedKeys, Delta, Edit, Edits, MAX_CHANGED_KEYS};
+pub use draft::{By, ChangeDraft};
 pub use error::{StoreError, Unavailable};
 pub use import::{
     AccountSettings, Counts, Import, ImportError, ImportMode, ImportOutcome, Line, PolicyImport,
     Problem,
 };
+pub use matrix_digest::matrix_digest;
 pub use plan::plan;
+pub use plan_write::{now, plan_write};
+pub use policies::{
+    AccountTrace, AccountsPage, ChangeRecord, ChangesPage, PolicyStore, SettingOrigin,
+};
+pub use scope::{Reading, Scope, Selection, SubjectRevisions};
 pub use state::{State, StoredPolicy};
+pub use write::{
+    Idempotency, MAX_ACTOR, MAX_COMMENT, MAX_IDEMPOTENCY_KEY, Now, SettingChanges, Write,
+    WriteError, WriteRefusal, WriteRequest, Written,
+};
 
 /// The most accounts that one [`Store::load`] is asked for.
 pub const MAX_LOAD: usize = 1_000;
@@ -51,12 +71,23 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// [`StoreError`] where nothing could be read.
     async fn load_catalog(&self) -> Result<CatalogSnapshot, StoreError>;
 
-    /// Looks at the present revision, and at the id of the change that made `seen`: so a caller
-    /// notices a history that was lost or rewritten.
+    /// Looks at the present revision, at the changes after `seen`, and at the id of the change that
+    /// made `seen`: so a caller notices a history that was lost or rewritten.
     ///
     /// # Errors
     /// [`StoreError`] where nothing could be read, also where the schema does not fit.
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError>;
+
+    /// Says when to poll, without an end. A signal may be lost: it only makes a poll come sooner.
+    fn signals(&self) -> BoxStream<'static, Signal>;
+
+    /// Notes by which matrix a replica decides, `digest` being that of
+    /// [`matrix_digest`](matrix_digest()). Where the replica before had another one,
+    /// [`Poll::matrix_changes`] goes up.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it could not be noted.
+    async fn announce_matrix(&self, digest: &str) -> Result<(), StoreError>;
 
     /// Told when a read was of an older state than one that had been seen before it was sent, or
     /// came from a standby though a primary is there: what answered may be a server that is behind. A store that keeps connections makes new ones.
@@ -147,12 +178,29 @@ pub struct CatalogSnapshot {
 }
 
 /// What [`Store::poll`] saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Poll {
     /// The present.
     pub at: ReadAt,
     /// The id of the change that made the revision asked about, if the store has it.
     pub seen: Option<ChangeId>,
+    /// The changes after the revision asked about, in their order and without a gap: at most
+    /// [`MAX_POLLED`], so that they may end before the present. Where none was asked about, the last
+    /// that there are.
+    pub changes: Vec<ChangeEntry>,
+    /// How often a replica was found to decide by another matrix than the one before it.
+    pub matrix_changes: u64,
+}
+
+/// What a store has to say by itself.
+#[derive(Debug)]
+pub enum Signal {
+    /// It will say when something changes. What changed before was not announced.
+    Listening,
+    /// Something changed.
+    Changed,
+    /// It cannot say any more when something changes, and is trying again.
+    Deaf(StoreError),
 }
 
 /// Market codes of a policy, for a reader that wants them in order.

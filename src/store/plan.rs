@@ -43,17 +43,13 @@ pub fn plan(current: &State, import: &Import) -> Result<Delta, Problem> {
     for (index, policy) in import.policies.iter().enumerate() {
         put_policy(&mut next, &markets, index, policy)?;
     }
-    // A policy that says nothing and no policy are the same thing; so that an import of either
-    // over the other changes nothing, neither is kept.
-    next.policies.retain(|_, policy| !policy.is_empty());
-    next.account_settings
-        .retain(|_, settings| !settings.is_empty());
+    next.drop_empty();
     Ok(Delta::between(current, &next))
 }
 
 /// Puts an account. Settings were a partner's choice for its account, a policy is a partner's:
 /// each goes when the account stops being that.
-fn put_account(next: &mut State, account: &Account) {
+pub(super) fn put_account(next: &mut State, account: &Account) {
     let id = &account.id;
     let before = next.accounts.insert(id.clone(), account.clone());
     let Some(before) = before else { return };

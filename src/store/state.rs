@@ -24,6 +24,15 @@ pub struct State {
 }
 
 impl State {
+    /// Drops what says nothing. A policy without a choice and no policy are the same thing, and so
+    /// are settings without one: so that writing either over the other changes nothing, neither is
+    /// kept.
+    pub fn drop_empty(&mut self) {
+        self.policies.retain(|_, policy| !policy.is_empty());
+        self.account_settings
+            .retain(|_, settings| !settings.is_empty());
+    }
+
     /// Makes the edits of `delta`.
     pub fn apply(&mut self, delta: Delta) {
         apply(&mut self.markets, delta.markets);

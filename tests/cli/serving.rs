@@ -61,6 +61,25 @@ fn serve_without_a_store_says_that_it_is_demo_data_and_what_to_try() {
     let last = block.lines().last().unwrap();
     let checked = run(&last.split(' ').skip(1).collect::<Vec<_>>(), &[]);
     assert_eq!(checked.code, 0, "{}", checked.err);
+    for (begins, code, part) in [
+        (
+            "portcullis explain ",
+            1,
+            "switched it off for this account alone",
+        ),
+        (
+            "portcullis policy preview ",
+            0,
+            "portcullis policy set northwind pricing.view=off",
+        ),
+    ] {
+        let mut told = lines.by_ref().map(Result::unwrap);
+        let line = told.find(|line| line.starts_with("portcullis ")).unwrap();
+        assert!(line.starts_with(begins), "{line}");
+        let tried = run(&line.split(' ').skip(1).collect::<Vec<_>>(), &[]);
+        assert_eq!(tried.code, code, "{}", tried.err);
+        assert!(tried.out.contains(part), "{}", tried.out);
+    }
     let healthy = run(&["healthcheck", "--http-listen", &http], &[]);
     assert_eq!(
         (healthy.code, healthy.out.as_str()),

@@ -2,7 +2,7 @@
 
 use super::run;
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "serve",
     "migrate",
     "import",
@@ -10,17 +10,38 @@ const COMMANDS: [&str; 9] = [
     "check",
     "features",
     "catalog",
+    "explain",
     "matrix",
     "healthcheck",
+];
+
+/// Commands that have others below them.
+const GROUPS: [(&str, &[&str]); 2] = [
+    ("policy", &["show", "set", "preview", "history"]),
+    ("account", &["show", "put", "delete", "list"]),
 ];
 
 #[test]
 fn help_lists_every_command_and_every_flags_variable() {
     let help = run(&["--help"], &[]);
     assert_eq!(help.code, 0);
+    let mut commands: Vec<_> = COMMANDS.map(|name| vec![name]).into();
     for name in COMMANDS {
         assert!(help.out.contains(&format!("\n  {name} ")), "{name}");
-        let own = run(&[name, "--help"], &[]);
+    }
+    for (group, names) in GROUPS {
+        assert!(help.out.contains(&format!("\n  {group} ")), "{group}");
+        for of_group in [run(&[group, "--help"], &[]), run(&[group], &[])] {
+            for name in names {
+                let line = format!("\n  {name} ");
+                assert!(of_group.out.contains(&line), "{group} {name}");
+            }
+        }
+        commands.extend(names.iter().map(|name| vec![group, name]));
+    }
+    for command in commands {
+        let name = command.join(" ");
+        let own = run(&[command.as_slice(), &["--help"]].concat(), &[]);
         assert_eq!((own.code, own.err.as_str()), (0, ""), "{name}");
         let flags = own.out.lines().filter_map(|line| {
             let flag = line.strip_prefix("      --")?;
@@ -75,6 +96,49 @@ fn a_wrong_command_line_is_told_in_one_line() {
             "missing: `FEATURE` (see `portcullis check --help`)",
         ),
         ("import", "missing: `FILE` (see `portcullis import --help`)"),
+        (
+            "policy sho northwind",
+            "there is no command `sho`; did you mean `show`? (see `portcullis policy --help`)",
+        ),
+        (
+            "policy history",
+            "missing: `PARTNER` (see `portcullis policy history --help`)",
+        ),
+        (
+            "policy set northwind pricing.view",
+            "`FEATURE=SETTING` is `pricing.view`: a feature with `=on`, `=off` or `=unset` is \
+             accepted: `pricing.view=on`",
+        ),
+        (
+            "policy set northwind",
+            "nothing to change: give settings such as `pricing.view=on`, `--enable-market` or \
+             `--disable-market`",
+        ),
+        (
+            "policy preview northwind a.b=on a.b=off",
+            "`a.b` is set more than once",
+        ),
+        (
+            "policy set northwind --enable-market AU,NZ --disable-market NZ",
+            "`NZ` is in `--enable-market` and in `--disable-market`",
+        ),
+        (
+            "policy set northwind --account x --enable-market AU",
+            "`--enable-market` and `--account` do not go together: markets are enabled for all \
+             accounts of a partner",
+        ),
+        (
+            "account put x",
+            "missing: `--kind` (see `portcullis account put --help`)",
+        ),
+        (
+            "account put x --kind managed --partner northwind",
+            "`--kind` is `managed`: `--support` is needed",
+        ),
+        (
+            "account put x --kind direct --partner northwind",
+            "`--partner` is for managed accounts alone, by `--kind`",
+        ),
         (
             "serve --log off --log off",
             "`--log` is given more than once (see `portcullis serve --help`)",

@@ -13,9 +13,10 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1 as reflection;
 
-use crate::health::{ask, service, serving};
+use crate::health::{service, serving};
 use crate::support::gated::GatedServer;
 use crate::support::http2::{Connection, frame, path, read};
+use crate::support::probe::ask;
 use crate::support::requests::check;
 use crate::support::server::{Server, config};
 use crate::support::{demo, within};

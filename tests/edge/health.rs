@@ -1,7 +1,5 @@
 //! Probes over plain HTTP, and gRPC's health service: one task feeds both.
 
-use std::net::SocketAddr;
-
 use portcullis::http::{self, Readiness};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -11,25 +9,15 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::support::probe::ask;
 use crate::support::server::Server;
 use crate::support::within;
 
-const SERVICES: [&str; 2] = ["", "portcullis.v1.AuthorizationService"];
-
-/// The status line, the head and the body of the answer to one request.
-pub(crate) async fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request =
-        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    within("a probe", stream.read_to_string(&mut answer))
-        .await
-        .unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, head.to_owned(), body.to_owned())
-}
+const SERVICES: [&str; 3] = [
+    "",
+    "portcullis.v1.AuthorizationService",
+    "portcullis.v1.PolicyService",
+];
 
 pub(crate) fn service(name: &str) -> HealthCheckRequest {
     HealthCheckRequest {

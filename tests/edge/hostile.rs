@@ -125,7 +125,7 @@ async fn a_request_that_never_ends_has_a_deadline() {
     config.request_timeout = Duration::from_millis(200);
     let server = Server::start(config).await;
     let connection = Connection::open(server.grpc).await;
-    let methods = METHODS.map(path).into_iter();
+    let methods = METHODS.into_iter().chain(["WatchChanges"]).map(path);
     for path in methods.chain(["Check", "Watch"].map(|one| format!("/grpc.health.v1.Health/{one}")))
     {
         let mut requests = connection.requests.clone().ready().await.unwrap();

@@ -108,6 +108,8 @@ async fn a_path_that_is_not_exactly_a_method_is_unimplemented() {
         "/portcullis.v1.AuthorizationService/CheckFeature;v=1",
         "/portcullis.v1.AuthorizationService/FilterCatalog/",
         "/portcullis.v1.AuthorizationService/NoSuchMethod",
+        "/portcullis.v1.PolicyService/NoSuchMethod",
+        "/portcullis.v1.PolicyService/PutLocations/",
         "/portcullis.v1.AuthorizationService/",
         "/portcullis.v1.AuthorizationService",
         "/portcullis.v1.NoSuchService/CheckFeature",

@@ -8,9 +8,9 @@ use prost_types::FileDescriptorProto;
 use tonic::Code;
 use tonic_reflection::pb::{v1, v1alpha};
 
-use crate::support::demo;
 use crate::support::server::{Server, config};
 use crate::support::within;
+use crate::support::{demo, methods, raw};
 
 /// One question to each version of reflection, which has to answer the same.
 macro_rules! ask {
@@ -75,6 +75,7 @@ async fn both_versions_list_what_is_served() {
     for one in [
         "grpc.health.v1.Health",
         "portcullis.v1.AuthorizationService",
+        "portcullis.v1.PolicyService",
     ] {
         assert!(services.remove(one), "no {one} in {services:?}");
         assert!(old.contains(one), "no {one} in {old:?}");
@@ -95,6 +96,8 @@ async fn both_versions_resolve_every_message() {
             "portcullis.v1",
             true,
         ),
+        ("portcullis.v1.PolicyService", "portcullis.v1", true),
+        ("portcullis.v1.PolicyChange", "portcullis.v1", true),
         ("portcullis.v1.Location", "portcullis.v1", true),
         ("google.rpc.Status", "google.rpc", true),
         ("google.type.Money", "google.type", true),
@@ -103,6 +106,8 @@ async fn both_versions_resolve_every_message() {
         ("google.rpc.RetryInfo", "google.rpc", false),
         ("google.protobuf.Any", "google.protobuf", false),
         ("google.protobuf.Duration", "google.protobuf", false),
+        ("google.protobuf.Struct", "google.protobuf", false),
+        ("google.protobuf.Timestamp", "google.protobuf", false),
         ("grpc.health.v1.Health", "grpc.health.v1", false),
     ] {
         let new = ask!(channel, v1, FileContainingSymbol(symbol)).files();
@@ -122,7 +127,10 @@ async fn both_versions_resolve_every_message() {
 async fn every_import_can_be_followed() {
     let server = Server::demo().await;
     let channel = server.channel().await;
-    let mut wanted = vec!["portcullis/v1/authorization_service.proto".to_owned()];
+    let services = ["authorization_service", "policy_service"];
+    let mut wanted: Vec<_> = services
+        .map(|service| format!("portcullis/v1/{service}.proto"))
+        .into();
     let mut seen = BTreeSet::new();
     while let Some(name) = wanted.pop() {
         for file in ask!(channel, v1, FileByFilename(name)).files() {
@@ -133,6 +141,31 @@ async fn every_import_can_be_followed() {
     }
     assert!(seen.contains("google/rpc/status.proto"), "{seen:?}");
     assert!(seen.contains("google/type/money.proto"), "{seen:?}");
+    assert!(seen.contains("portcullis/v1/change.proto"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn every_method_that_is_told_of_is_served() {
+    let server = Server::demo().await;
+    let channel = server.channel().await;
+    let mut served = Vec::new();
+    for service in ["AuthorizationService", "PolicyService"] {
+        let symbol = format!("portcullis.v1.{service}");
+        let files = ask!(channel, v1, FileContainingSymbol(symbol)).files();
+        let told = files.iter().flat_map(|file| &file.service);
+        let told = told.filter(|one| one.name() == service);
+        for method in told.flat_map(|one| &one.method) {
+            let path = format!("/{symbol}/{}", method.name());
+            if method.server_streaming() {
+                continue;
+            }
+            let answer = raw::call_at(channel.clone(), &path, bytes::Bytes::new()).await;
+            let code = answer.err().map_or(Code::Ok, |status| status.code());
+            assert_ne!(code, Code::Unimplemented, "{path}");
+            served.push(path);
+        }
+    }
+    assert_eq!(served.len(), methods::unary().len(), "{served:?}");
 }
 
 #[tokio::test]

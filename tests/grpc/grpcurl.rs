@@ -50,6 +50,7 @@ async fn grpcurl_needs_no_files() {
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "portcullis.v1.AuthorizationService",
+        "portcullis.v1.PolicyService",
     ];
     let named = |service: &&str| services.contains(service);
     assert!(want.iter().all(named), "{services:?}");
@@ -112,4 +113,93 @@ async fn grpcurl_needs_no_files() {
         "reason": "ACCOUNT_UNKNOWN", "domain": "portcullis",
     });
     assert_eq!(*info, want);
+}
+
+#[tokio::test]
+async fn policies_are_looked_after_with_grpcurl() {
+    let server = Server::demo().await;
+    let grpc = server.grpc;
+    let service = "portcullis.v1.PolicyService";
+    let call = async |method: &str, request: &str| {
+        let method = format!("{service}/{method}");
+        asked(grpc, &["-d", request], &[&method]).await
+    };
+    let json = |output: &Output| -> serde_json::Value {
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let update = r#"{"partner_id": "northwind", "settings": {"pricing.view": "SETTING_OFF"},
+        "enable_markets": ["GB"],
+        "context": {"actor": "kim", "comment": "spring", "expected_revision": "1"}}"#;
+    let updated = json(&call("UpdatePartnerPolicy", update).await);
+    assert_eq!(updated["revision"], "2");
+    assert_eq!(updated["policy"]["settings"]["pricing.view"], "SETTING_OFF");
+    let history = r#"{"partner_id": "northwind", "after_revision": "1"}"#;
+    let history = json(&call("ListPolicyChanges", history).await);
+    let change = &history["changes"][0];
+    assert_eq!(change["before"]["settings"]["pricing.view"], "on");
+    assert_eq!(change["subject"]["partnerId"], "northwind");
+    assert_eq!(change["comment"], "spring");
+
+    // An error of what is worked off aside is an error too.
+    let malformed = r#"{"locations": [{"id": "a", "offers": [{"product": "P",
+        "price": {"monthly": {"units": "1"}}}]}]}"#;
+    for (method, request, parts) in [
+        (
+            "PutLocations",
+            malformed,
+            [
+                "Code: InvalidArgument",
+                r#""field": "locations[0].offers[0].price.monthly""#,
+            ],
+        ),
+        (
+            "UpdatePartnerPolicy",
+            update,
+            ["Code: Aborted", r#""reason": "REVISION_MISMATCH""#],
+        ),
+        (
+            "DeleteBillingMarkets",
+            r#"{"codes": ["AU"]}"#,
+            ["Code: FailedPrecondition", r#""reason": "MARKET_IN_USE""#],
+        ),
+    ] {
+        let refused = call(method, request).await;
+        let printed = text(&refused.stderr);
+        for part in parts {
+            assert!(printed.contains(part), "no `{part}` in\n{printed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_examples_of_the_reference_can_be_pasted() {
+    let server = Server::demo().await;
+    let service = "portcullis.v1.PolicyService";
+    let described = asked(server.grpc, &[], &["describe", service]).await;
+    let (mut example, mut pasted) = (None, 0);
+    for line in text(&described.stdout).lines().map(str::trim) {
+        if let Some(found) = line.strip_prefix("// Example: `") {
+            example = Some(found.strip_suffix('`').unwrap());
+        } else if let Some(method) = line.strip_prefix("rpc ") {
+            let name = method.split(' ').next().unwrap();
+            let Some(request) = example.take() else {
+                continue;
+            };
+            let method = format!("{service}/{name}");
+            let answer = asked(server.grpc, &["-d", request], &[&method]).await;
+            // What one of them does may be in the way of another: that is no mistake in it.
+            let printed = text(&answer.stderr);
+            let of_the_world = [
+                "Code: NotFound",
+                "Code: FailedPrecondition",
+                "Code: Aborted",
+            ];
+            let fits =
+                answer.status.success() || of_the_world.iter().any(|code| printed.contains(code));
+            assert!(fits, "{name} {request}\n{printed}");
+            pasted += 1;
+        }
+    }
+    assert_eq!(pasted, 14);
 }

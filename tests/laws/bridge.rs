@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use portcullis::domain::{
     Account, AccountId, AccountKind, AccountProfile, BillingMarket, CatalogAccess, CurrencyCode,
@@ -17,7 +17,7 @@ use crate::naive::{self, AUDIENCES, Features, Routes, Verdict, World};
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) world: World,
-    pub(crate) matrix: Rc<FeatureMatrix>,
+    pub(crate) matrix: Arc<FeatureMatrix>,
     pub(crate) account: String,
     pub(crate) feature: String,
 }

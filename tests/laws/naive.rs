@@ -2,7 +2,7 @@
 //! with the crate, so that one misunderstanding or one slip cannot be in both.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The features of a matrix by key.
 pub(crate) type Features = BTreeMap<String, Feature>;
@@ -37,7 +37,7 @@ pub(crate) struct Policy {
 /// Everything that an answer depends on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World {
-    pub(crate) features: Rc<Features>,
+    pub(crate) features: Arc<Features>,
     pub(crate) accounts: BTreeMap<String, Account>,
     pub(crate) policies: BTreeMap<String, Policy>,
     /// The market that each code and each alias means.

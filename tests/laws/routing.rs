@@ -1,7 +1,7 @@
 //! The laws of who is told of a notification.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use portcullis::domain::{FeatureMatrix, NotificationKind};
 use proptest::collection::vec;
@@ -114,7 +114,7 @@ fn try_law(world: &World, matrix: &FeatureMatrix, accounts: &[String], law: fn(&
 
 /// Every set of accounts out of two partners with two managed accounts each, and a direct one.
 fn in_every_subset(law: fn(&Routed<'_>)) {
-    let features = Rc::new(naive::features(naive::BUILT_IN));
+    let features = Arc::new(naive::features(naive::BUILT_IN));
     let matrix = bridge::matrix(&features);
     let mut world = World {
         features,

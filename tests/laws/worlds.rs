@@ -2,7 +2,7 @@
 //! that could matter to it, and whatever proptest thinks of.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -62,8 +62,8 @@ fn account(audience: &str, partner: &str) -> Account {
 /// partner for the cell's feature and for each feature that it requires, and with all other
 /// features unset, on and off.
 pub(crate) fn in_every_cell(law: fn(&Place)) {
-    let features = Rc::new(naive::features(BUILT_IN));
-    let matrix = Rc::new(bridge::matrix(&features));
+    let features = Arc::new(naive::features(BUILT_IN));
+    let matrix = Arc::new(bridge::matrix(&features));
     let mut cells = 0;
     for feature in features.keys() {
         for audience in AUDIENCES {
@@ -71,7 +71,7 @@ pub(crate) fn in_every_cell(law: fn(&Place)) {
             for others in SETTINGS {
                 let place = Place {
                     world: small_world(&features, audience, others),
-                    matrix: Rc::clone(&matrix),
+                    matrix: Arc::clone(&matrix),
                     account: "it".to_owned(),
                     feature: feature.clone(),
                 };
@@ -98,7 +98,7 @@ fn every_setting(place: &Place, feature: &str) -> Vec<Place> {
 }
 
 /// One account, `it`, with its partner `boss`, who enabled two markets, and their competition.
-fn small_world(features: &Rc<Features>, audience: &str, settings: &str) -> World {
+fn small_world(features: &Arc<Features>, audience: &str, settings: &str) -> World {
     let mut set = naive::Settings::new();
     for feature in features.keys() {
         put(&mut set, feature, settings);
@@ -124,7 +124,7 @@ fn small_world(features: &Rc<Features>, audience: &str, settings: &str) -> World
         )
     });
     World {
-        features: Rc::clone(features),
+        features: Arc::clone(features),
         accounts: accounts.into(),
         policies: [
             ("boss".to_owned(), policy(["AU", "UK"])),
@@ -154,12 +154,12 @@ pub(crate) fn in_any_world(law: fn(&Place)) {
     let strategy = (worlds(), vec(any::<Index>(), ACCOUNTS));
     for_any(&strategy, 150, |(world, chosen)| {
         // Reading the matrix takes longer than everything else: once for all accounts.
-        let matrix = Rc::new(bridge::matrix(&world.features));
+        let matrix = Arc::new(bridge::matrix(&world.features));
         let keys: Vec<&String> = world.features.keys().collect();
         for (account, feature) in world.accounts.keys().zip(chosen) {
             law(&Place {
                 world: world.clone(),
-                matrix: Rc::clone(&matrix),
+                matrix: Arc::clone(&matrix),
                 account: account.clone(),
                 feature: feature.get(&keys).to_string(),
             });
@@ -193,7 +193,7 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
     (features(), settings(), settings(), enabled, audiences).prop_map(
         |(features, own, partner_wide, enabled, audiences)| {
             let mut world = World {
-                features: Rc::new(features),
+                features: Arc::new(features),
                 markets: markets(),
                 ..World::default()
             };

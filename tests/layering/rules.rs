@@ -31,7 +31,7 @@ const FLOORS: [Floor; 9] = [
     },
     Floor {
         modules: &["store::memory", "store::postgres"],
-        knows: &["store", "metrics", "datafile", "domain"],
+        knows: &["store", "metrics", "datafile", "clock", "domain"],
     },
     // Not the adapters: the directory knows the port alone.
     Floor {

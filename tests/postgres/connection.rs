@@ -88,8 +88,8 @@ fn a_malformed_connection_string_names_the_place_and_no_secret() {
     }
 }
 
-#[test]
-fn a_config_and_a_store_say_nothing_of_the_connection_string() {
+#[tokio::test]
+async fn a_config_and_a_store_say_nothing_of_the_connection_string() {
     let url = "postgres://ursula:hunter2@secret.example.net/ledger?sslmode=require";
     let config = parse(url, None).unwrap();
     let text = format!(

@@ -6,10 +6,12 @@
 mod support;
 
 mod connection;
+mod feed;
 mod history;
 mod outage;
 mod schema;
 mod stored_data;
+mod writes;
 
 use portcullis::domain::{Account, AccountId, AccountKind, FeatureKey, Setting, SupportProvider};
 use portcullis::store::{AccountSettings, Import, Line, PolicyImport};

@@ -20,7 +20,7 @@ async fn migrating_twice_changes_nothing_the_second_time() {
     let database = support::empty_database("twice");
     let config = support::patient(&database);
     let first = migrate(&config).await.unwrap();
-    assert_eq!(first, Migrated { from: None, to: 1 });
+    assert_eq!(first, Migrated { from: None, to: 2 });
     support::store(&database)
         .import(&direct("d"), &|_| ())
         .await
@@ -29,8 +29,8 @@ async fn migrating_twice_changes_nothing_the_second_time() {
     assert_eq!(
         second,
         Migrated {
-            from: Some(1),
-            to: 1
+            from: Some(2),
+            to: 2
         }
     );
     assert_eq!(database.sql("SELECT id FROM account"), "d");
@@ -48,11 +48,11 @@ async fn of_migrators_at_once_one_migrates_and_all_succeed() {
     let mut from_nothing = 0;
     for migrator in migrators {
         let migrated = migrator.await.unwrap().unwrap();
-        assert_eq!(migrated.to, 1);
+        assert_eq!(migrated.to, 2);
         from_nothing += usize::from(migrated.from.is_none());
     }
     assert_eq!(from_nothing, 1);
-    assert_eq!(database.sql("SELECT count(*) FROM schema_migration"), "1");
+    assert_eq!(database.sql("SELECT count(*) FROM schema_migration"), "2");
     assert_eq!(database.sql("SELECT count(*) FROM policy_change"), "1");
 }
 
@@ -115,7 +115,7 @@ async fn a_schema_of_another_version_says_what_is_there_and_what_is_needed() {
     database
         .sql("DELETE FROM schema_migration; INSERT INTO schema_migration VALUES (0, 'none', 0)");
     let text = poll_error(&store).await;
-    for part in ["version 0 ", "1 is needed", "run `portcullis migrate`"] {
+    for part in ["version 0 ", "2 is needed", "run `portcullis migrate`"] {
         assert!(text.contains(part), "{text}");
     }
 }
@@ -344,7 +344,8 @@ async fn a_write_past_the_program_is_refused() {
     let database = filled("by_hand").await;
     let tables = database.sql(
         "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
-        AND relname NOT IN ('schema_migration', 'policy_change', 'policy_revision')",
+        AND relname NOT IN ('schema_migration', 'policy_change', 'policy_revision',
+            'idempotency_key', 'matrix_seen')",
     );
     assert_eq!(tables.lines().count(), 10, "{tables}");
     for table in tables.lines() {

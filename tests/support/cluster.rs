@@ -173,6 +173,34 @@ impl Cluster {
         }
     }
 
+    /// Makes it a standby, of nobody, when it is started again. The server is stopped.
+    pub(crate) fn demote(&self) {
+        fs::write(self.data().join("standby.signal"), "").unwrap();
+    }
+
+    /// What the server has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("server.log")).unwrap()
+    }
+
+    /// Puts a copy of the data aside. The server is stopped.
+    pub(crate) fn back_up(&self) {
+        let _ = fs::remove_dir_all(self.folder.join("backup"));
+        self.copy("data", "backup");
+    }
+
+    /// Goes back to the copy, and loses what came after it. The server is stopped.
+    pub(crate) fn restore(&self) {
+        fs::remove_dir_all(self.data()).unwrap();
+        self.copy("backup", "data");
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let mut command = Command::new("cp");
+        command.args(["--archive", from, to]);
+        self.run(command.current_dir(&self.folder));
+    }
+
     /// Starts the server after [`Cluster::stop`] or [`Cluster::kill`].
     pub(crate) fn start_again(&self) {
         let log = self.folder.join("server.log");
@@ -277,6 +305,11 @@ impl Database {
     /// Its URL, over TCP.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The port of its server.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its name.

@@ -4,17 +4,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis::administrator::Administrator;
 use portcullis::app::Drained;
 use portcullis::authorizer::Authorizer;
 use portcullis::directory::{Directory, DirectoryConfig};
 use portcullis::edge::{Router, Server};
-use portcullis::grpc::AuthorizationApi;
+use portcullis::grpc::{AuthorizationApi, PolicyApi};
 use portcullis::proto::v1::authorization_service_client::AuthorizationServiceClient;
 use portcullis::store::Store as _;
 use portcullis::store::memory::MemoryStore;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
@@ -36,11 +38,9 @@ impl GatedServer {
         let store = MemoryStore::default();
         store.import(demo::import(), &|_| {}).await.unwrap();
         let gate = Gate::new(store);
-        let (directory, loader) = Directory::new(
-            gate.clone(),
-            Arc::new(built_in_matrix()),
-            DirectoryConfig::default(),
-        );
+        let matrix = Arc::new(built_in_matrix());
+        let administrator = Administrator::new(gate.clone(), Arc::clone(&matrix));
+        let (directory, loader) = Directory::new(gate.clone(), matrix, DirectoryConfig::default());
         let loader = tokio::spawn(loader);
         within("the first poll", gate.until(|asked| asked.polls > 0)).await;
 
@@ -49,7 +49,8 @@ impl GatedServer {
         let grpc = listener.local_addr().unwrap();
         let health = HealthServer::new(HealthService::from_health_reporter(HealthReporter::new()));
         let api = AuthorizationApi::new(Authorizer::new(directory));
-        let router = Router::new(api, health, request_timeout, drain.clone()).unwrap();
+        let policy = PolicyApi::new(administrator);
+        let router = Router::new(api, policy, health, request_timeout, drain.clone()).unwrap();
         let serving = tokio::spawn(Server::new(listener, router).serve(drain.clone(), grace));
         Self {
             gate,
@@ -60,10 +61,16 @@ impl GatedServer {
         }
     }
 
-    pub async fn client(&self) -> Client {
-        AuthorizationServiceClient::connect(format!("http://{}", self.grpc))
+    pub async fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.grpc))
+            .unwrap()
+            .connect()
             .await
             .unwrap()
+    }
+
+    pub async fn client(&self) -> Client {
+        AuthorizationServiceClient::new(self.channel().await)
     }
 
     pub fn begin_drain(&self) {

@@ -34,6 +34,8 @@ pub fn flagged(flag: u8, message: &[u8]) -> Bytes {
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
+    /// Whether it ended with its headers.
+    pub headers_alone: bool,
     pub body: Vec<u8>,
     pub trailers: Option<HeaderMap>,
 }
@@ -106,6 +108,7 @@ impl Connection {
 /// The whole of an answer.
 pub async fn read(answer: h2::client::ResponseFuture) -> Result<Answer, h2::Error> {
     let (parts, mut stream) = answer.await?.into_parts();
+    let headers_alone = stream.is_end_stream();
     let mut body = Vec::new();
     while let Some(data) = stream.data().await {
         let data = data?;
@@ -115,6 +118,7 @@ pub async fn read(answer: h2::client::ResponseFuture) -> Result<Answer, h2::Erro
     Ok(Answer {
         status: parts.status.as_u16(),
         headers: parts.headers,
+        headers_alone,
         body,
         trailers: stream.trailers().await?,
     })

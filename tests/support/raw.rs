@@ -6,13 +6,18 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
-/// One unary call, bytes in and bytes out.
+/// One unary call of AuthorizationService, bytes in and bytes out.
 pub async fn call(channel: Channel, method: &str, message: Bytes) -> Result<Bytes, Status> {
+    call_at(channel, &super::http2::path(method), message).await
+}
+
+/// One unary call, bytes in and bytes out.
+pub async fn call_at(channel: Channel, path: &str, message: Bytes) -> Result<Bytes, Status> {
     let mut client = tonic::client::Grpc::new(channel)
         .max_decoding_message_size(64 << 20)
         .max_encoding_message_size(64 << 20);
     client.ready().await.unwrap();
-    let path = super::http2::path(method).parse().unwrap();
+    let path = path.parse().unwrap();
     let answer = client
         .unary(Request::new(message), path, PassThrough)
         .await?;

@@ -49,6 +49,7 @@ pub fn memory(data: &str) -> StoreChoice {
 }
 
 /// A server that answers.
+#[derive(Debug)]
 pub struct Server {
     pub grpc: SocketAddr,
     pub http: SocketAddr,

@@ -52,6 +52,20 @@ impl Connector {
         Self { attempts, tls }
     }
 
+    /// The same, for connections on which something is always on the way: what is not acknowledged
+    /// within `patience` ends them.
+    pub(super) fn impatient(&self, patience: Duration) -> Self {
+        let impatient = |config: &Config| {
+            let mut config = config.clone();
+            config.tcp_user_timeout(patience);
+            config
+        };
+        Self {
+            attempts: self.attempts.iter().map(impatient).collect(),
+            tls: self.tls.clone(),
+        }
+    }
+
     /// Connects. As libpq, `prefer` falls back to plain text and `allow` to TLS where the server
     /// refuses the first or the handshake fails; unlike libpq, after all hosts were tried rather
     /// than host by host.
@@ -96,31 +110,14 @@ fn may_fall_back(error: &Error) -> bool {
         .is_none_or(|code| *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
-impl deadpool_postgres::Connect for Connector {
-    fn connect(
-        &self,
-        _config: &Config,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>>
-    {
-        Box::pin(async move {
-            let (client, connection) = self.open().await?;
-            // How it ends is seen by whoever waits for an answer on it.
-            let driver = tokio::spawn(async move {
-                let _ = connection.await;
-            });
-            Ok((client, driver))
-        })
-    }
-}
-
-/// A connection outside the pool, closed when it is dropped. Unless it was said to have ended,
-/// what the server still does for it is cancelled then.
+/// A connection, closed when it is dropped. What the server still does for it is cancelled then,
+/// unless it was said to be at rest.
 pub(super) struct Session {
     client: Client,
     connector: Connector,
     driver: JoinHandle<()>,
     warned: Arc<AtomicBool>,
-    ended: bool,
+    at_rest: bool,
 }
 
 impl Session {
@@ -131,6 +128,7 @@ impl Session {
             .map_err(|error| failure::connecting(&error))?;
         let warned = Arc::new(AtomicBool::new(false));
         let warn = Arc::clone(&warned);
+        // How it ends is seen by whoever waits for an answer on it.
         let driver = tokio::spawn(async move {
             let mut messages =
                 futures_util::stream::poll_fn(move |context| connection.poll_message(context));
@@ -147,13 +145,18 @@ impl Session {
             connector: connector.clone(),
             driver,
             warned,
-            ended: false,
+            at_rest: false,
         })
     }
 
-    /// Says that the last statement was answered.
-    pub(super) fn end(mut self) {
-        self.ended = true;
+    /// Says that statements are about to be sent.
+    pub(super) fn begin(&mut self) {
+        self.at_rest = false;
+    }
+
+    /// Says that the last statement was answered, and that no transaction is open.
+    pub(super) fn end(&mut self) {
+        self.at_rest = true;
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -174,7 +177,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if !self.ended && !self.client.is_closed() {
+        if !self.at_rest && !self.client.is_closed() {
             self.connector.cancel(self.client.cancel_token());
         }
         self.driver.abort();

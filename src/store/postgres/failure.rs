@@ -99,6 +99,16 @@ pub(super) fn statement(doing: &str, error: Error) -> StoreError {
     }
 }
 
+/// The lock of the head, which is the first that a write asks for: a user who may not have it may not
+/// write, and that is no fault of the store.
+pub(super) fn locking(error: Error) -> StoreError {
+    let lacks_privilege = error.code().is_some_and(|code| code.code() == "42501");
+    if lacks_privilege {
+        return StoreError::ReadOnly(Some(Box::new(error)));
+    }
+    statement("writing", error)
+}
+
 /// What to do about tables that are not there.
 pub(super) fn missing_schema() -> String {
     format!(

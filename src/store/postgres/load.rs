@@ -1,4 +1,4 @@
-//! What a decision needs, and the look at the present revision: one statement each.
+//! What a decision needs, in one statement.
 //!
 //! INVARIANT(prefix-snapshot): a plain statement reads one snapshot, so the revision that it
 //! returns is that of all else in it. Two statements, a function that queries, or a locking
@@ -10,14 +10,11 @@ use std::time::Duration;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
 use super::pool::Connections;
-use super::{failure, migrate, row};
-use crate::domain::{AccountId, ChangeId, Head, Invalid, MarketCode, SettingMap};
-use crate::store::{
-    AccountRecord, MarketSet, Poll, ReadAt, Snapshot, StoreError, StoredPolicy, Unavailable,
-};
+use super::{failure, row};
+use crate::domain::{AccountId, Invalid, MarketCode, SettingMap};
+use crate::store::{AccountRecord, MarketSet, Snapshot, StoreError, StoredPolicy, Unavailable};
 
 /// Three kinds of rows: the head, an account with its settings, a partner with its policy. A
 /// policy comes once, however many of the accounts it is for.
@@ -44,16 +41,6 @@ static LOAD: LazyLock<String> = LazyLock::new(|| {
             SELECT array_agg(market) AS markets
             FROM partner_market WHERE partner_id = account.id) enabled
         WHERE kind = 'partner' AND id IN (SELECT partner_id FROM found)"
-    )
-});
-
-/// The head, the stored id of the change that made revision `$1`, and the schema.
-static POLL: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT {}, (SELECT change_id FROM policy_change WHERE revision = $1), {} FROM {}",
-        row::READ_AT,
-        migrate::FOUND,
-        row::READ_AT_FROM
     )
 });
 
@@ -165,33 +152,6 @@ fn settings(row: &Row) -> Result<Result<SettingMap, Invalid>, StoreError> {
         .collect())
 }
 
-fn no_head() -> StoreError {
+pub(super) fn no_head() -> StoreError {
     row::broken("the revision", Invalid::new("has no row"))
-}
-
-/// Looks at the present revision, and whether the schema is one that this program reads.
-pub(super) async fn poll(
-    connections: &Connections,
-    limit: Duration,
-    seen: Option<Head>,
-) -> Result<Poll, StoreError> {
-    let seen = seen.map(|seen| i64::try_from(seen.revision.0).unwrap_or(i64::MAX));
-    let rows = within(limit, async {
-        let lease = connections.lease(limit).await?;
-        let rows = lease
-            .client()?
-            .query_typed(&POLL, &[(&seen, Type::INT8)])
-            .await
-            .map_err(|error| failure::statement("looking at the revision", error));
-        lease.end(rows)
-    })
-    .await?;
-    let row = rows.first().ok_or_else(no_head)?;
-    migrate::check(row, 6)?;
-    let at: ReadAt = row::read_at(row, 0)?;
-    let seen: Option<Uuid> = row::column(row, 5)?;
-    Ok(Poll {
-        at,
-        seen: seen.map(|id| ChangeId(id.as_u128())),
-    })
 }

@@ -24,12 +24,20 @@ struct Migration {
 }
 
 /// In order, without a gap, from 1.
-const MIGRATIONS: [Migration; 1] = [Migration {
-    version: 1,
-    name: "policies",
-    compatible_from: 1,
-    sql: include_str!("migrations/0001_policies.sql"),
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        version: 1,
+        name: "policies",
+        compatible_from: 1,
+        sql: include_str!("migrations/0001_policies.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "writes",
+        compatible_from: 1,
+        sql: include_str!("migrations/0002_writes.sql"),
+    },
+];
 
 /// The schema version that this program wants.
 #[expect(
@@ -73,7 +81,7 @@ struct Found {
 /// the store failed. Each migration is made whole or not at all.
 pub async fn migrate(config: &PostgresConfig) -> Result<Migrated, StoreError> {
     within(config.limits.import_timeout, async {
-        let session = Session::open(&config.connector).await?;
+        let mut session = Session::open(&config.connector).await?;
         let before = step(session.client()).await?;
         let mut now = before;
         while now.is_none_or(|found| found.version < VERSION) {

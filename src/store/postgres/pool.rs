@@ -9,21 +9,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
+use deadpool::Runtime;
+use deadpool::managed::{
+    Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts,
 };
-use tokio_postgres::{CancelToken, Client, Config};
+use tokio_postgres::Client;
 
-use super::connect::{CONNECT_TIMEOUT, Connector};
-use super::failure;
+use super::connect::{CONNECT_TIMEOUT, Connector, Session};
 use crate::store::{StoreError, Unavailable};
 
 /// Connections to one database, at most so many.
 pub(super) struct Connections {
-    pool: Pool,
-    connector: Connector,
+    pool: Pool<Sessions>,
     /// Raised when those of before must not be used any more.
     generation: Arc<AtomicU64>,
+}
+
+/// What the pool makes.
+struct Sessions(Connector);
+
+impl Manager for Sessions {
+    type Type = Session;
+    type Error = StoreError;
+
+    async fn create(&self) -> Result<Session, StoreError> {
+        let mut session = Box::pin(Session::open(&self.0)).await?;
+        session.end();
+        Ok(session)
+    }
+
+    /// Whether the connection is closed is known without asking the server.
+    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<StoreError> {
+        if session.client().is_closed() {
+            return Err(RecycleError::message("the connection is closed"));
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Connections {
@@ -36,12 +57,7 @@ impl fmt::Debug for Connections {
 
 impl Connections {
     pub(super) fn new(connector: Connector, most: usize) -> Result<Self, StoreError> {
-        // Fast: whether the connection is closed is known without asking the server.
-        let manager = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let manager = Manager::from_connect(Config::new(), connector.clone(), manager);
-        let pool = Pool::builder(manager)
+        let pool = Pool::builder(Sessions(connector))
             .max_size(most.max(1))
             .runtime(Runtime::Tokio1)
             .build()
@@ -51,7 +67,6 @@ impl Connections {
             })?;
         Ok(Self {
             pool,
-            connector,
             generation: Arc::default(),
         })
     }
@@ -70,22 +85,18 @@ impl Connections {
             recycle: None,
         };
         let wait = tokio::spawn(async move { pool.timeout_get(&timeouts).await });
-        let object = match wait.await {
+        let mut object = match wait.await {
             Ok(Ok(object)) => object,
-            Ok(Err(PoolError::Backend(error))) => return Err(failure::connecting(&error)),
+            Ok(Err(PoolError::Backend(error))) => return Err(error),
             Ok(Err(PoolError::Timeout(_))) => return Err(Unavailable::Timeout(limit).into()),
             Ok(Err(
                 PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_),
             ))
-            | Err(_) => {
-                let what = "the connection pool is closed".to_owned();
-                return Err(Unavailable::Connection(what).into());
-            }
+            | Err(_) => return Err(closed()),
         };
+        object.begin();
         Ok(Lease {
-            cancel: object.cancel_token(),
             object: Some(object),
-            connector: self.connector.clone(),
             generation: Arc::clone(&self.generation),
             since: generation,
         })
@@ -99,32 +110,39 @@ impl Connections {
     }
 }
 
+fn closed() -> StoreError {
+    Unavailable::Connection("the connection pool is closed".to_owned()).into()
+}
+
 /// A connection in use.
 pub(super) struct Lease {
     /// There until the end.
-    object: Option<Object>,
-    cancel: CancelToken,
-    connector: Connector,
+    object: Option<Object<Sessions>>,
     generation: Arc<AtomicU64>,
     since: u64,
 }
 
 impl Lease {
     /// The connection.
-    pub(super) fn client(&self) -> Result<&Client, StoreError> {
+    pub(super) fn session(&self) -> Result<&Session, StoreError> {
         // Taken out by `end` alone, which consumes the lease.
-        let object = self.object.as_ref();
-        object.map(|object| &***object).ok_or_else(|| {
-            StoreError::Unavailable(Unavailable::Connection("no connection".to_owned()))
-        })
+        self.object.as_deref().ok_or_else(closed)
+    }
+
+    /// The same, to send statements on.
+    pub(super) fn client(&self) -> Result<&Client, StoreError> {
+        self.session().map(Session::client)
     }
 
     /// Says that the last statement was answered. The connection goes back if that went well.
-    pub(super) fn end<T>(mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Some(object) = self.object.take()
-            && (result.is_err() || self.generation.load(Ordering::Acquire) != self.since)
-        {
-            drop(Object::take(object));
+    pub(super) fn end<T, E>(mut self, result: Result<T, E>) -> Result<T, E> {
+        if let Some(mut object) = self.object.take() {
+            if result.is_ok() {
+                object.end();
+            }
+            if result.is_err() || self.generation.load(Ordering::Acquire) != self.since {
+                drop(Object::take(object));
+            }
         }
         result
     }
@@ -134,10 +152,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
-            let connection = Object::take(object);
-            if !connection.is_closed() {
-                self.connector.cancel(self.cancel.clone());
-            }
+            drop(Object::take(object));
         }
     }
 }

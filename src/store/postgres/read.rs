@@ -11,51 +11,12 @@ use super::load::within;
 use super::pool::Connections;
 use super::{failure, migrate, row};
 use crate::domain::{
-    AccountId, AccountKind, FeatureKey, Invalid, LocationId, MarketCode, Markets, Setting,
-    SettingMap,
+    AccountId, FeatureKey, Invalid, LocationId, MarketCode, Markets, Revision, Setting, SettingMap,
 };
-use crate::store::{CatalogSnapshot, Import, ImportMode, ReadAt, State, StoreError, StoredPolicy};
-
-/// What of a store is read. `None` stands for all.
-#[derive(Debug, Default)]
-pub(super) struct Scope {
-    /// These accounts with their settings and policies, and their partners.
-    accounts: Option<Vec<String>>,
-    /// The managed accounts of these partners.
-    managed_by: Vec<String>,
-    /// These locations.
-    locations: Option<Vec<String>>,
-}
-
-impl Scope {
-    /// What [`crate::store::plan()`] has to know to plan `import`.
-    pub(super) fn of(import: &Import) -> Self {
-        match import.mode {
-            ImportMode::Replace => return Self::default(),
-            ImportMode::Merge => {}
-        }
-        let accounts = import.accounts.iter().map(|account| &account.value);
-        let policies = import.policies.iter().map(|policy| &policy.value);
-        let named: BTreeSet<&AccountId> = accounts
-            .clone()
-            .flat_map(|account| [Some(&account.id), account.partner()])
-            .flatten()
-            .chain(policies.clone().map(|policy| &policy.partner))
-            .chain(policies.flat_map(|policy| policy.accounts.iter().map(|own| &own.value.account)))
-            .collect();
-        let other_kind = accounts.filter(|account| !matches!(account.kind, AccountKind::Partner));
-        let locations = import.locations.iter();
-        Self {
-            accounts: Some(named.into_iter().map(AccountId::to_string).collect()),
-            managed_by: other_kind.map(|account| account.id.to_string()).collect(),
-            locations: Some(
-                locations
-                    .map(|location| location.value.id.to_string())
-                    .collect(),
-            ),
-        }
-    }
-}
+use crate::store::{
+    CatalogSnapshot, ReadAt, Reading, Scope, Selection, State, StoreError, StoredPolicy,
+    SubjectRevisions,
+};
 
 static HEAD: LazyLock<String> = LazyLock::new(|| {
     let (read_at, found, from) = (row::READ_AT, migrate::FOUND, row::READ_AT_FROM);
@@ -64,7 +25,7 @@ static HEAD: LazyLock<String> = LazyLock::new(|| {
 
 const MARKETS: &str = "SELECT code, name, currency, ARRAY(
         SELECT alias FROM billing_market_alias WHERE market = code ORDER BY alias)
-    FROM billing_market";
+    FROM billing_market WHERE $1";
 
 const LOCATIONS: &str = "SELECT id, name, metro, country, market, status FROM location
     WHERE $1::text[] IS NULL OR id = ANY($1)";
@@ -74,23 +35,32 @@ const OFFERS: &str = "SELECT location_id, product, priced, monthly_currency, mon
     FROM offer WHERE $1::text[] IS NULL OR location_id = ANY($1)
     ORDER BY location_id, position";
 
+/// Accounts with the revision of their last change: all where `$1` is null, else the accounts `$1`,
+/// those that the partners `$2` manage, one that each of the partners `$3` manages, and the partners
+/// of all of these.
 static ALL_ACCOUNTS: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {} FROM account", row::ACCOUNT));
+    LazyLock::new(|| format!("SELECT {}, revision FROM account", row::ACCOUNT));
 
-/// The accounts `$1`, those that the partners `$2` manage, and the partners of all of these.
 static SOME_ACCOUNTS: LazyLock<String> = LazyLock::new(|| {
-    let account = row::ACCOUNT;
+    let account = format!("{}, revision", row::ACCOUNT);
     format!(
         "WITH named AS (
             SELECT {account} FROM account WHERE id = ANY($1)
-            UNION SELECT {account} FROM account WHERE partner_id = ANY($2))
+            UNION SELECT {account} FROM account WHERE partner_id = ANY($2)
+            UNION SELECT one.* FROM unnest($3::text[]) manager (manager_id) CROSS JOIN LATERAL (
+                SELECT {account} FROM account WHERE partner_id = manager_id ORDER BY id LIMIT 1
+            ) one)
         SELECT {account} FROM named
         UNION SELECT {account} FROM account WHERE id IN (SELECT partner_id FROM named)"
     )
 });
 
 const ACCOUNT_SETTINGS: &str = "SELECT account_id, feature, setting FROM account_setting
-    WHERE $1::text[] IS NULL OR account_id = ANY($1)";
+    WHERE $1::text[] IS NULL OR account_id = ANY($1)
+        OR account_id IN (SELECT id FROM account WHERE partner_id = ANY($2))";
+
+const POLICY_REVISIONS: &str = "SELECT partner_id, revision FROM partner_policy
+    WHERE $1::text[] IS NULL OR partner_id = ANY($1)";
 
 const PARTNER_SETTINGS: &str = "SELECT partner_id, feature, setting FROM partner_setting
     WHERE $1::text[] IS NULL OR partner_id = ANY($1)";
@@ -98,10 +68,18 @@ const PARTNER_SETTINGS: &str = "SELECT partner_id, feature, setting FROM partner
 const PARTNER_MARKETS: &str = "SELECT partner_id, market FROM partner_market
     WHERE $1::text[] IS NULL OR partner_id = ANY($1)";
 
-async fn query(
+const ONE_ENABLING: &str = "SELECT DISTINCT ON (market) partner_id, market FROM partner_market
+    WHERE market = ANY($1) ORDER BY market, partner_id";
+
+/// Where the revision stands behind [`row::ACCOUNT`].
+const REVISION_OF_ACCOUNT: usize = 5;
+
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+pub(super) async fn query(
     client: &Client,
     sql: &str,
-    parameters: &[(&(dyn ToSql + Sync), Type)],
+    parameters: &[Parameter<'_>],
 ) -> Result<Vec<Row>, StoreError> {
     let rows = client.query_typed(sql, parameters).await;
     rows.map_err(|error| failure::statement("reading policies", error))
@@ -135,22 +113,123 @@ pub(super) async fn end_snapshot(client: &Client) -> Result<(), StoreError> {
 
 /// Rows, not looked at yet: making values of many takes long enough to be done elsewhere.
 #[derive(Debug)]
-struct CatalogRows {
+pub(super) struct StateRows {
+    at: ReadAt,
     markets: Vec<Row>,
     locations: Vec<Row>,
     offers: Vec<Row>,
+    accounts: Vec<Row>,
+    account_settings: Vec<Row>,
+    policy_revisions: Vec<Row>,
+    partner_settings: Vec<Row>,
+    partner_markets: Vec<Row>,
+    one_enabling: Vec<Row>,
 }
 
-impl CatalogRows {
-    async fn read(client: &Client, locations: Option<&Vec<String>>) -> Result<Self, StoreError> {
+/// Names as a parameter; none stands for all.
+fn named<T: ToString>(selection: &Selection<T>) -> Option<Vec<String>> {
+    match selection {
+        Selection::Named(names) => Some(names.iter().map(T::to_string).collect()),
+        Selection::All => None,
+    }
+}
+
+impl StateRows {
+    /// Reads what is in `scope`, by several statements, sent one behind the other without waiting:
+    /// the caller sees to it that nothing changes in between, by one snapshot or by the lock.
+    pub(super) async fn read(client: &Client, scope: &Scope) -> Result<Self, StoreError> {
+        let texts = |ids: &BTreeSet<AccountId>| -> Vec<String> {
+            ids.iter().map(AccountId::to_string).collect()
+        };
+        let (ids, locations) = (named(&scope.accounts), named(&scope.locations));
+        let (managed_by, any_managed_by) = (texts(&scope.managed_by), texts(&scope.any_managed_by));
+        let enabling: Vec<&str> = scope.any_enabling.iter().map(MarketCode::as_str).collect();
+        let text = Type::TEXT_ARRAY;
+
+        let of_ids: [Parameter<'_>; 1] = [(&ids, text.clone())];
+        let of_managed: [Parameter<'_>; 2] = [(&ids, text.clone()), (&managed_by, text.clone())];
+        let of_all: [Parameter<'_>; 3] = [
+            (&ids, text.clone()),
+            (&managed_by, text.clone()),
+            (&any_managed_by, text.clone()),
+        ];
+        let of_locations: [Parameter<'_>; 1] = [(&locations, text.clone())];
+        let of_markets: [Parameter<'_>; 1] = [(&scope.markets, Type::BOOL)];
+        let of_enabling: [Parameter<'_>; 1] = [(&enabling, text)];
+        let (accounts, parameters): (&str, &[Parameter<'_>]) = match ids {
+            None => (&ALL_ACCOUNTS, &[]),
+            Some(_) => (&SOME_ACCOUNTS, &of_all),
+        };
+        let (at, markets, locations, offers, accounts) = futures_util::try_join!(
+            head(client),
+            query(client, MARKETS, &of_markets),
+            query(client, LOCATIONS, &of_locations),
+            query(client, OFFERS, &of_locations),
+            query(client, accounts, parameters),
+        )?;
+        let (own, revisions, wide, enabled, one_enabling) = futures_util::try_join!(
+            query(client, ACCOUNT_SETTINGS, &of_managed),
+            query(client, POLICY_REVISIONS, &of_ids),
+            query(client, PARTNER_SETTINGS, &of_ids),
+            query(client, PARTNER_MARKETS, &of_ids),
+            query(client, ONE_ENABLING, &of_enabling),
+        )?;
         Ok(Self {
-            markets: query(client, MARKETS, &[]).await?,
-            locations: query(client, LOCATIONS, &[(&locations, Type::TEXT_ARRAY)]).await?,
-            offers: query(client, OFFERS, &[(&locations, Type::TEXT_ARRAY)]).await?,
+            at,
+            markets,
+            locations,
+            offers,
+            accounts,
+            account_settings: own,
+            policy_revisions: revisions,
+            partner_settings: wide,
+            partner_markets: enabled,
+            one_enabling,
         })
     }
 
-    fn decode(&self, state: &mut State) -> Result<(), StoreError> {
+    /// The rows as values. What is read whole is either whole or an error.
+    pub(super) fn decode(&self) -> Result<Reading, StoreError> {
+        let mut state = State::default();
+        let mut revisions = SubjectRevisions::default();
+        self.decode_catalog(&mut state)?;
+        for row in &self.accounts {
+            let account = row::account(row, 0)?.map_err(|why| {
+                let id: &str = row.try_get(0).unwrap_or_default();
+                row::broken(format!("account `{id}`"), why)
+            })?;
+            let id = account.id.clone();
+            let revision = row::revision(row::column(row, REVISION_OF_ACCOUNT)?)?;
+            revisions.accounts.insert(id.clone(), revision);
+            state.accounts.insert(id, account);
+        }
+        for row in &self.account_settings {
+            let (account, (key, setting)) = setting(row)?;
+            let own: &mut SettingMap = state.account_settings.entry(account).or_default();
+            own.insert(key, setting);
+        }
+        for row in &self.policy_revisions {
+            let (partner, revision) = policy_revision(row)?;
+            revisions.policies.insert(partner, revision);
+        }
+        for row in &self.partner_settings {
+            let (partner, (key, setting)) = setting(row)?;
+            let policy: &mut StoredPolicy = state.policies.entry(partner).or_default();
+            policy.settings.insert(key, setting);
+        }
+        for row in self.partner_markets.iter().chain(&self.one_enabling) {
+            let (partner, market) = market(row)?;
+            let policy = state.policies.entry(partner).or_default();
+            policy.markets.insert(market);
+        }
+        Ok(Reading {
+            at: self.at,
+            state,
+            revisions,
+        })
+    }
+
+    fn decode_catalog(&self, state: &mut State) -> Result<(), StoreError> {
         for row in &self.markets {
             let market = row::market(row)?;
             state.markets.insert(market.code, market);
@@ -173,69 +252,12 @@ impl CatalogRows {
     }
 }
 
-/// Rows of all tables.
-#[derive(Debug)]
-pub(super) struct StateRows {
-    catalog: CatalogRows,
-    accounts: Vec<Row>,
-    account_settings: Vec<Row>,
-    partner_settings: Vec<Row>,
-    partner_markets: Vec<Row>,
-}
-
-impl StateRows {
-    /// Reads what is in `scope`, by several statements: the caller sees to it that nothing
-    /// changes in between, by one snapshot or by the lock.
-    pub(super) async fn read(client: &Client, scope: &Scope) -> Result<Self, StoreError> {
-        let named = scope.accounts.as_ref();
-        let accounts = match named {
-            None => query(client, &ALL_ACCOUNTS, &[]).await?,
-            Some(named) => {
-                let parameters: [(&(dyn ToSql + Sync), Type); 2] = [
-                    (named, Type::TEXT_ARRAY),
-                    (&scope.managed_by, Type::TEXT_ARRAY),
-                ];
-                query(client, &SOME_ACCOUNTS, &parameters).await?
-            }
-        };
-        let of_named = [(&named as &(dyn ToSql + Sync), Type::TEXT_ARRAY)];
-        Ok(Self {
-            catalog: CatalogRows::read(client, scope.locations.as_ref()).await?,
-            accounts,
-            account_settings: query(client, ACCOUNT_SETTINGS, &of_named).await?,
-            partner_settings: query(client, PARTNER_SETTINGS, &of_named).await?,
-            partner_markets: query(client, PARTNER_MARKETS, &of_named).await?,
-        })
-    }
-
-    /// The rows as values. What is read whole is either whole or an error.
-    pub(super) fn decode(&self) -> Result<State, StoreError> {
-        let mut state = State::default();
-        self.catalog.decode(&mut state)?;
-        for row in &self.accounts {
-            let account = row::account(row, 0)?.map_err(|why| {
-                let id: &str = row.try_get(0).unwrap_or_default();
-                row::broken(format!("account `{id}`"), why)
-            })?;
-            state.accounts.insert(account.id.clone(), account);
-        }
-        for row in &self.account_settings {
-            let (account, (key, setting)) = setting(row)?;
-            let own: &mut SettingMap = state.account_settings.entry(account).or_default();
-            own.insert(key, setting);
-        }
-        for row in &self.partner_settings {
-            let (partner, (key, setting)) = setting(row)?;
-            let policy: &mut StoredPolicy = state.policies.entry(partner).or_default();
-            policy.settings.insert(key, setting);
-        }
-        for row in &self.partner_markets {
-            let (partner, market) = market(row)?;
-            let policy = state.policies.entry(partner).or_default();
-            policy.markets.insert(market);
-        }
-        Ok(state)
-    }
+fn policy_revision(row: &Row) -> Result<(AccountId, Revision), StoreError> {
+    let id: &str = row::column(row, 0)?;
+    let revision = row::revision(row::column(row, 1)?)?;
+    let id = AccountId::try_from(id)
+        .map_err(|why| row::broken(format!("the policy of account `{id}`"), why))?;
+    Ok((id, revision))
 }
 
 /// Whose setting it is, and what is set.
@@ -271,39 +293,48 @@ pub(super) async fn aside<T: Send + 'static>(
         })
 }
 
-/// Reads markets and locations.
-pub(super) async fn catalog(
+/// Reads what is in `scope`, from one snapshot.
+pub(super) async fn reading(
     connections: &Connections,
     limit: Duration,
-) -> Result<CatalogSnapshot, StoreError> {
+    scope: &Scope,
+) -> Result<Reading, StoreError> {
     within(limit, async {
         let lease = connections.lease(limit).await?;
         let client = lease.client()?;
         let rows = async {
             begin_snapshot(client, limit).await?;
-            let at = head(client).await?;
-            let rows = CatalogRows::read(client, None).await?;
+            let rows = StateRows::read(client, scope).await?;
             end_snapshot(client).await?;
-            Ok((at, rows))
+            Ok(rows)
         };
-        let rows = rows.await;
-        let (at, rows) = lease.end(rows)?;
-        aside(move || {
-            let mut state = State::default();
-            rows.decode(&mut state)?;
-            let markets = Markets::new(state.markets).map_err(|conflict| StoreError::Broken {
-                what: "stored data is broken: billing markets cannot stand together".to_owned(),
-                source: Some(conflict.into()),
-            })?;
-            Ok(CatalogSnapshot {
-                at,
-                markets,
-                locations: state.locations.into_values().collect(),
-            })
-        })
-        .await?
+        let rows: Result<StateRows, StoreError> = rows.await;
+        let rows = lease.end(rows)?;
+        aside(move || rows.decode()).await?
     })
     .await
+}
+
+/// Reads markets and locations.
+pub(super) async fn catalog(
+    connections: &Connections,
+    limit: Duration,
+) -> Result<CatalogSnapshot, StoreError> {
+    let scope = Scope {
+        markets: true,
+        locations: Selection::All,
+        ..Scope::default()
+    };
+    let Reading { at, state, .. } = reading(connections, limit, &scope).await?;
+    let markets = Markets::new(state.markets).map_err(|conflict| StoreError::Broken {
+        what: "stored data is broken: billing markets cannot stand together".to_owned(),
+        source: Some(conflict.into()),
+    })?;
+    Ok(CatalogSnapshot {
+        at,
+        markets,
+        locations: state.locations.into_values().collect(),
+    })
 }
 
 /// Reads everything.
@@ -311,19 +342,6 @@ pub(super) async fn export(
     connections: &Connections,
     limit: Duration,
 ) -> Result<State, StoreError> {
-    within(limit, async {
-        let lease = connections.lease(limit).await?;
-        let client = lease.client()?;
-        let rows = async {
-            begin_snapshot(client, limit).await?;
-            head(client).await?;
-            let rows = StateRows::read(client, &Scope::default()).await?;
-            end_snapshot(client).await?;
-            Ok(rows)
-        };
-        let rows = rows.await;
-        let rows = lease.end(rows)?;
-        aside(move || rows.decode()).await?
-    })
-    .await
+    let reading = reading(connections, limit, &Scope::all()).await?;
+    Ok(reading.state)
 }

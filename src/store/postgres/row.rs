@@ -11,7 +11,7 @@ use crate::domain::{
     Invalid, Location, LocationId, LocationStatus, MarketCode, Money, Offer, Price, Product,
     Revision, Setting, SupportProvider,
 };
-use crate::store::{ReadAt, StoreError};
+use crate::store::{ChangeSubject, ReadAt, StoreError};
 
 /// The columns that [`read_at`] reads, from tables `head` and `catalog`.
 pub(super) const READ_AT: &str = "head.revision, head.change_id, catalog.revision, \
@@ -112,6 +112,17 @@ pub(super) fn setting(feature: &str, setting: &str) -> Result<(FeatureKey, Setti
         "on" => Ok((key, Setting::On)),
         "off" => Ok((key, Setting::Off)),
         _ => Err(Invalid::new("a setting is neither `on` nor `off`")),
+    }
+}
+
+/// What a change was a change of.
+pub(super) fn subject(kind: &str, id: Option<&str>) -> Result<ChangeSubject, Invalid> {
+    match (kind, id) {
+        ("account", Some(id)) => Ok(ChangeSubject::Account(AccountId::try_from(id)?)),
+        ("partner", Some(id)) => Ok(ChangeSubject::Partner(AccountId::try_from(id)?)),
+        ("catalog", None) => Ok(ChangeSubject::Catalog),
+        ("everything", None) => Ok(ChangeSubject::Everything),
+        _ => Err(Invalid::new("its subject is none")),
     }
 }
 

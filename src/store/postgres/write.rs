@@ -23,7 +23,7 @@ type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 pub(super) struct Writer<'a> {
     client: &'a Client,
     revision: i64,
-    progress: &'a Progress,
+    progress: Option<&'a Progress>,
     done: usize,
     of: usize,
 }
@@ -32,7 +32,7 @@ impl<'a> Writer<'a> {
     pub(super) fn new(
         client: &'a Client,
         revision: Revision,
-        progress: &'a Progress,
+        progress: Option<&'a Progress>,
     ) -> Result<Self, StoreError> {
         Ok(Self {
             client,
@@ -298,13 +298,15 @@ impl<'a> Writer<'a> {
         parameters: &[Parameter<'_>],
     ) -> Result<(), StoreError> {
         let written = self.client.execute_typed(sql, parameters).await;
-        written.map_err(|error| failure::statement("importing", error))?;
+        written.map_err(|error| failure::statement("writing", error))?;
         self.done += rows;
-        // Whoever waited may have gone.
-        let _ = self.progress.send(ImportProgress::Writing {
-            done: self.done,
-            of: self.of,
-        });
+        if let Some(progress) = self.progress {
+            // Whoever waited may have gone.
+            let _ = progress.send(ImportProgress::Writing {
+                done: self.done,
+                of: self.of,
+            });
+        }
         Ok(())
     }
 }

@@ -1,0 +1,117 @@
+//! The program itself in a process of its own, for what cannot be seen of a server in this one.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use portcullis::proto::v1::authorization_service_client::AuthorizationServiceClient;
+
+use super::Database;
+use super::server::Client;
+
+/// A server that listens. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Process {
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// One over this database, with further flags and variables. Its log goes to a file in
+    /// `folder`.
+    pub fn serve(
+        database: &Database,
+        flags: &[&str],
+        variables: &[(&str, &str)],
+        folder: &Path,
+    ) -> Self {
+        let log = folder.join("portcullis.log");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"])
+            .args(flags)
+            .env_clear()
+            .env("PORTCULLIS_DATABASE_URL", database.url())
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut address = |label: &str| {
+            let mut lines = said.by_ref().map(Result::unwrap);
+            let line = lines.find(|line| line.trim_start().starts_with(label));
+            let line = line.unwrap_or_else(|| panic!("{}", fs::read_to_string(&log).unwrap()));
+            let value = line.split_whitespace().nth(1).unwrap();
+            let value = value.trim_start_matches("http://");
+            value.split('/').next().unwrap().parse().unwrap()
+        };
+        let (grpc, http) = (address("gRPC"), address("probes"));
+        Self {
+            grpc,
+            http,
+            child,
+            log,
+        }
+    }
+
+    pub async fn client(&self) -> Client {
+        AuthorizationServiceClient::connect(format!("http://{}", self.grpc))
+            .await
+            .unwrap()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// When it last logged something, by the kernel's clock.
+    pub fn logged_at(&self) -> SystemTime {
+        fs::metadata(&self.log).unwrap().modified().unwrap()
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// The time that it has computed for.
+    pub fn computed(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, after_name) = stat.rsplit_once(") ").unwrap();
+        let ticks = after_name.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        // Of which Linux has a hundred a second, on every architecture.
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// Its memory that is resident, in KiB.
+    pub fn resident(&self) -> u64 {
+        resident(&self.child.id().to_string())
+    }
+}
+
+/// The memory of this process that is resident, in KiB.
+pub fn resident_here() -> u64 {
+    resident("self")
+}
+
+fn resident(process: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
