@@ -17,7 +17,20 @@ mod writers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use portcullis::store::Store as _;
+use support::Database;
+use support::policies::WORLD;
+use support::server::built_in_matrix;
 use uuid::Uuid;
+
+/// A database with the small world in it, at revision 1.
+async fn world(name: &str) -> Database {
+    let database = support::database(name).await;
+    let (import, _) = portcullis::datafile::parse(WORLD, &built_in_matrix()).unwrap();
+    let store = support::store(&database);
+    store.import(&import, &|_| {}).await.unwrap();
+    database
+}
 
 /// Numbers that look random, and come again with the seed.
 #[derive(Debug)]

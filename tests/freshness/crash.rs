@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use portcullis::proto::v1::{self, AccountKind, ChangeContext};
-use portcullis::store::Store as _;
 use tonic::Code;
 
-use super::Dice;
-use super::support::policies::{Policies, WORLD};
+use super::support::policies::Policies;
 use super::support::process::Process;
-use super::support::server::built_in_matrix;
 use super::support::{self, Database, within};
+use super::{Dice, world};
 
 const WRITES: usize = 300;
 const KILLS: usize = 12;
@@ -72,14 +70,7 @@ async fn recorded(policies: &mut Policies) -> Vec<usize> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_killed_while_it_writes_loses_no_acknowledged_write() {
     let dice = Dice::new("kills");
-    let database = support::database("crash").await;
-    let import = portcullis::datafile::parse(WORLD, &built_in_matrix())
-        .unwrap()
-        .0;
-    support::store(&database)
-        .import(&import, &|_| {})
-        .await
-        .unwrap();
+    let database = world("crash").await;
     let folder = tempfile::tempdir().unwrap();
     let (mut process, mut policies) = start(&database, folder.path()).await;
 

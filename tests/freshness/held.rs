@@ -6,15 +6,14 @@ use portcullis::app::StoreChoice;
 use portcullis::proto::v1::{
     CheckFeatureRequest, CheckFeatureResponse, Consistency, Effect, Setting,
 };
-use portcullis::store::Store as _;
 use portcullis::store::postgres::{PostgresConfig, PostgresLimits};
 
-use super::Dice;
-use super::support::policies::{Policies, WORLD, update};
+use super::support::policies::{Policies, update};
 use super::support::proxy::{Network, Proxy};
 use super::support::requests::{at_least, check};
-use super::support::server::{self, Client, Server, built_in_matrix};
+use super::support::server::{self, Client, Server};
 use super::support::{self, Database, within};
+use super::{Dice, world};
 
 /// How often.
 const ROUNDS: usize = 50;
@@ -25,12 +24,7 @@ const ROUNDS: usize = 50;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_load_that_is_held_across_a_revoke_leaves_nothing_behind() {
     let dice = Dice::new("held loads");
-    let database = support::database("held").await;
-    let store = support::store(&database);
-    let import = portcullis::datafile::parse(WORLD, &built_in_matrix())
-        .unwrap()
-        .0;
-    store.import(&import, &|_| {}).await.unwrap();
+    let database = world("held").await;
 
     // The replica asked reaches Postgres through a network that can be slow, the one that writes
     // does not.

@@ -2,12 +2,12 @@
 
 use portcullis::app::StoreChoice;
 use portcullis::proto::v1::{self, ChangeContext, Setting};
-use portcullis::store::Store as _;
 use tonic::Code;
 
-use super::support::policies::{WORLD, policy_of, update};
-use super::support::server::{self, Server, built_in_matrix};
+use super::support::policies::{policy_of, update};
+use super::support::server::{self, Server};
 use super::support::{self, within};
+use super::world;
 
 const WRITERS: usize = 50;
 const ROUNDS: u64 = 10;
@@ -16,14 +16,7 @@ const ROUNDS: u64 = 10;
 /// they came too late.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_fifty_writers_that_expect_one_revision_one_wins_each_round() {
-    let database = support::database("writers").await;
-    let import = portcullis::datafile::parse(WORLD, &built_in_matrix())
-        .unwrap()
-        .0;
-    support::store(&database)
-        .import(&import, &|_| {})
-        .await
-        .unwrap();
+    let database = world("writers").await;
     let mut replicas = Vec::new();
     for _ in 0..2 {
         let store = StoreChoice::Postgres(support::patient(&database));

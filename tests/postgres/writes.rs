@@ -308,3 +308,40 @@ async fn a_reading_is_of_one_state() {
     writing.await.unwrap();
     assert!(seen > 1, "nothing was read meanwhile");
 }
+
+/// Whatever the order in which transactions began, revisions become visible in the order of their
+/// numbers: who polls sees each of them, and none appears behind one that was seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_writers_at_once_no_revision_is_missed() {
+    const EACH: usize = 25;
+    let database = support::database("order").await;
+    let store = ready(&database).await;
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let store = support::store(&database);
+            tokio::spawn(async move {
+                for number in 0..EACH {
+                    write_one(&store, writer * EACH + number).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let last = 1 + 8 * EACH as u64;
+    let mut seen = store.poll(None).await.unwrap().at.head;
+    let mut polls = 0;
+    while seen.revision.0 < last {
+        let poll = store.poll(Some(seen)).await.unwrap();
+        assert_eq!(poll.seen, Some(seen.change));
+        for change in &poll.changes {
+            assert_eq!(change.head.revision, seen.revision.next());
+            seen = change.head;
+        }
+        assert_eq!(seen, poll.at.head);
+        polls += 1;
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    println!("{last} revisions of 8 writers, seen in {polls} polls: none is missing");
+    assert_eq!(recorded(&store).await.len(), 8 * EACH);
+}
