@@ -449,8 +449,13 @@ async fn a_poll_brings_the_changes_since_and_what_they_made_wrong(store: TestSto
         entry(second, named(&["m"], &["p"], false)),
         entry(third, named(&[], &[], true)),
     ];
+    let recalled = [
+        entry(first, named(&[], &[], false)),
+        entry(second, named(&[], &[], false)),
+        entry(third, named(&[], &[], true)),
+    ];
     for (seen, wanted) in [
-        (None, &all[..]),
+        (None, &recalled[..]),
         (Some(genesis), &all[..]),
         (Some(first), &all[1..]),
         (Some(second), &all[2..]),

@@ -11,6 +11,8 @@ mod views;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::domain::{
     Account, AccountId, AccountKind, BillingMarket, FeatureMatrix, Revision, SettingMap,
 };
@@ -23,6 +25,9 @@ use crate::store::{
 pub use explain::{Explained, Explanation};
 pub use preview::{DecisionChange, MAX_CHANGES, Preview};
 pub use views::{AccountView, Circumstances, Paged, PolicyUpdate, PolicyView};
+
+/// How many previews are worked out at once.
+const PREVIEWS_AT_ONCE: usize = 2;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +58,9 @@ pub struct Administrator {
     store: Arc<dyn PolicyStore>,
     matrix: Arc<FeatureMatrix>,
     digest: Arc<str>,
+    /// Who may work out a preview: a few at once, for each holds a partner's accounts in memory, and
+    /// goes on when its caller has left.
+    previews: Arc<Semaphore>,
 }
 
 impl Administrator {
@@ -64,6 +72,7 @@ impl Administrator {
             store,
             matrix,
             digest,
+            previews: Arc::new(Semaphore::new(PREVIEWS_AT_ONCE)),
         }
     }
 
@@ -234,10 +243,15 @@ impl Administrator {
             locations: Selection::All,
             ..Scope::default()
         };
+        let previews = Arc::clone(&self.previews);
+        let turn = previews.acquire_owned().await;
+        let turn = turn.map_err(|closed| broken("no preview is worked out any more", closed))?;
         let reading = self.store.read(&scope).await?;
         let request = self.request(update.of(partner.clone()), by);
-        let worked_out =
-            tokio::task::spawn_blocking(move || preview::work_out(reading, &partner, &request));
+        let worked_out = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            preview::work_out(reading, &partner, &request)
+        });
         match worked_out.await {
             Ok(preview) => preview,
             Err(error) => Err(broken("a preview was not worked out to its end", error)),

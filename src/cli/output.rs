@@ -68,11 +68,11 @@ mod tests {
     #[test]
     fn a_cause_is_told_once() {
         let error = anyhow::anyhow!("no answer within 5s")
-            .context("the store cannot be reached: no answer within 5s")
+            .context("the store is not available: no answer within 5s")
             .context("cannot export");
         assert_eq!(
             explain(&error),
-            "cannot export: the store cannot be reached: no answer within 5s"
+            "cannot export: the store is not available: no answer within 5s"
         );
     }
 }

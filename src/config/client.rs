@@ -14,7 +14,7 @@ use super::value::{self, Endpoint};
 #[command(next_help_heading = "Asking")]
 pub struct ServiceArgs {
     /// The service to ask: `host:port` or `http://host:port`
-    #[arg(long, value_name = "ENDPOINT", default_value = "127.0.0.1:50051", value_parser = Endpoint::parse)]
+    #[arg(long, value_name = "ENDPOINT", default_value = Endpoint::DEFAULT, value_parser = Endpoint::parse)]
     pub endpoint: Endpoint,
 
     /// How long to wait for a connection, and for each answer

@@ -171,6 +171,9 @@ impl LogFilter {
 pub struct Endpoint(String);
 
 impl Endpoint {
+    /// The one that is asked where none is given.
+    pub const DEFAULT: &str = "127.0.0.1:50051";
+
     /// The URL.
     #[must_use]
     pub fn url(&self) -> String {

@@ -23,6 +23,11 @@ const KEEP_WITHIN: Duration = Duration::from_secs(1);
 impl Loader {
     /// Puts off what is ahead of the feed until the feed has caught up.
     pub(super) fn wait_for_feed(&mut self, ahead: Ahead) {
+        if let Some(until) = self.settling {
+            // It was looked at again: it has the time that it had, and causes no further poll.
+            self.ahead.push((until, ahead));
+            return;
+        }
         self.ahead.push((Instant::now() + KEEP_WITHIN, ahead));
         // A poll that is under way may have been sent before the change.
         let (nudge, _) = oneshot::channel();
@@ -41,11 +46,13 @@ impl Loader {
                 self.ahead.push((until, ahead));
                 continue;
             }
+            self.settling = Some(until);
             match ahead {
                 Ahead::Accounts(landed) => self.keep(landed),
                 Ahead::Catalog { catalog, read } => self.keep_catalog(catalog, read),
             }
         }
+        self.settling = None;
     }
 
     /// Lets go of what waited for the feed too long; those who joined it begin again.
@@ -139,7 +146,11 @@ impl Loader {
         match hub.begin(ledger, after) {
             // A watcher that left does not mind.
             Some(begun) => drop(reply.send(begun)),
-            None => self.watchers.push((after, reply)),
+            None => {
+                // Those who left, before one more comes: until the first poll nobody else looks.
+                self.watchers.retain(|(_, reply)| !reply.is_closed());
+                self.watchers.push((after, reply));
+            }
         }
     }
 
@@ -159,9 +170,11 @@ impl Loader {
     pub(super) fn land_announcement(&mut self, digest: String, result: Result<(), StoreError>) {
         match result {
             Ok(()) => {}
-            // After the next poll that finds it there.
-            Err(StoreError::Unavailable(_)) => self.announcement = Some(digest),
-            Err(error) => tracing::info!(
+            // After the next poll that finds it there, or a primary in its place.
+            Err(StoreError::Unavailable(_) | StoreError::ReadOnly(_)) => {
+                self.announcement = Some(digest);
+            }
+            Err(error) => tracing::warn!(
                 %error,
                 "watchers are not told if this replica decides by another matrix than the last one"
             ),

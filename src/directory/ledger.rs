@@ -30,6 +30,8 @@ pub(super) struct Ledger {
     from_primary: bool,
     /// How often the matrix had changed when a primary last said so.
     matrix_changes: Option<u64>,
+    /// The revision at which it did so last, as far as that is known.
+    matrix_changed_at: Option<Revision>,
 }
 
 /// What a poll showed.
@@ -122,12 +124,20 @@ impl Ledger {
         self.from_primary
     }
 
+    /// Whether somebody who knows the changes up to `revision` may not know of a change of the matrix:
+    /// the change is of no revision, so that one at this very revision may have been missed.
+    pub(super) fn matrix_changed_since(&self, revision: Revision) -> bool {
+        self.matrix_changed_at
+            .is_some_and(|changed| revision <= changed)
+    }
+
     /// Whether replicas decide by another matrix than at the poll before. To be asked once a poll,
     /// before [`Ledger::observe`].
     pub(super) fn is_other_matrix(&mut self, poll: &Poll) -> bool {
         if !poll.at.primary {
             return false;
         }
+        self.matrix_changed_at = poll.matrix_changed_at;
         let before = self.matrix_changes.replace(poll.matrix_changes);
         before.is_some_and(|before| before != poll.matrix_changes)
     }

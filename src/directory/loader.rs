@@ -89,6 +89,8 @@ pub(super) struct Loader {
 
     /// Loads that are ahead of the feed, with the time at which each is given up.
     pub(super) ahead: Vec<(Instant, Ahead)>,
+    /// When the load is given up that is being looked at again.
+    pub(super) settling: Option<Instant>,
 
     /// Who wants to watch, before the first poll.
     pub(super) watchers: Vec<(Option<Revision>, oneshot::Sender<Begun>)>,
@@ -127,6 +129,7 @@ impl Loader {
             catalog_waiters: Vec::new(),
             catalog_loading: false,
             ahead: Vec::new(),
+            settling: None,
             watchers: Vec::new(),
             next_poll: Instant::now(),
             polling: false,

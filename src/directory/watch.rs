@@ -97,7 +97,8 @@ impl Hub {
         ledger.head()?;
         let at = ledger.applied();
         let mut first = VecDeque::new();
-        match after.map(|after| ledger.since(after)) {
+        let known = after.filter(|after| !ledger.matrix_changed_since(*after));
+        match after.map(|_| known.and_then(|after| ledger.since(after))) {
             None => {}
             Some(None) => first.push_back(WatchEvent::everything(at.revision())),
             Some(Some(changes)) => first.extend(changes.map(|change| WatchEvent {

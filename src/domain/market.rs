@@ -9,6 +9,9 @@ use super::{CurrencyCode, Text};
 /// The most billing markets that there may be.
 pub const MAX_MARKETS: usize = 512;
 
+/// The most aliases that one market may have.
+pub(super) const MAX_ALIASES: usize = 64;
+
 const MAX_CODE: usize = 16;
 
 /// The code of a billing market, or an alias of one: 2 to 16 characters of `A-Z 0-9 _`.
@@ -77,7 +80,7 @@ impl BillingMarket {
     /// A market with its aliases sorted.
     ///
     /// # Errors
-    /// [`Invalid`] for a name that is too long, or an alias that is the code or named twice.
+    /// [`Invalid`] for a name that is too long, more than 64 aliases, or one that is the code or named twice.
     pub fn new(
         code: MarketCode,
         name: String,
@@ -85,6 +88,12 @@ impl BillingMarket {
         mut aliases: Vec<MarketCode>,
     ) -> Result<Self, Invalid> {
         Text::check(&name, super::MAX_NAME)?;
+        if aliases.len() > MAX_ALIASES {
+            return Err(Invalid::new(format!(
+                "market `{code}` has {} aliases; at most {MAX_ALIASES} are accepted",
+                aliases.len()
+            )));
+        }
         aliases.sort_unstable();
         let twice = aliases.windows(2).find_map(|pair| match pair {
             [a, b] if a == b => Some(*a),
@@ -203,6 +212,18 @@ mod tests {
         for bad in ["", "A", "au", "A U", "É", "A-B", "0123456789ABCDEFG", "A\0"] {
             assert!(MarketCode::try_from(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_market_has_so_many_aliases_and_no_more() {
+        let with = |count: usize| {
+            let aliases = (0..count).map(|number| code(&format!("A{number}")));
+            let euro = CurrencyCode::try_from("EUR").unwrap();
+            BillingMarket::new(code("UK"), "UK".to_owned(), euro, aliases.collect())
+        };
+        assert!(with(MAX_ALIASES).is_ok());
+        let error = with(MAX_ALIASES + 1).unwrap_err().to_string();
+        assert_eq!(error, "market `UK` has 65 aliases; at most 64 are accepted");
     }
 
     #[test]

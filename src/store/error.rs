@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It cannot be reached, is too slow, or has no place for another query. Trying again may help.
-    #[error("the store cannot be reached: {0}")]
+    #[error("the store is not available: {0}")]
     Unavailable(#[from] Unavailable),
     /// It takes no writes now: a standby, or a primary that was made read-only.
     #[error("the store is read-only")]
@@ -29,6 +29,9 @@ pub enum Unavailable {
     /// No answer in time.
     #[error("no answer within {0:?}")]
     Timeout(std::time::Duration),
+    /// All connections were in use for so long.
+    #[error("no connection was free within {0:?}")]
+    Busy(std::time::Duration),
     /// No connection, or one that was lost. The text holds no address and no secret.
     #[error("{0}")]
     Connection(String),

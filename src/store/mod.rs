@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::domain::{
-    Account, AccountId, ChangeId, Head, Location, MarketCode, Markets, SettingMap,
+    Account, AccountId, ChangeId, Head, Location, MarketCode, Markets, Revision, SettingMap,
 };
 
 pub use change::{ChangeEntry, ChangeSubject, MAX_POLLED};
@@ -186,10 +186,13 @@ pub struct Poll {
     pub seen: Option<ChangeId>,
     /// The changes after the revision asked about, in their order and without a gap: at most
     /// [`MAX_POLLED`], so that they may end before the present. Where none was asked about, the last
-    /// that there are.
+    /// that there are, of imports without the keys: nothing was loaded before them, and the keys of a
+    /// thousand imports would take longer than a poll may.
     pub changes: Vec<ChangeEntry>,
     /// How often a replica was found to decide by another matrix than the one before it.
     pub matrix_changes: u64,
+    /// The revision that was the present one when that happened last.
+    pub matrix_changed_at: Option<Revision>,
 }
 
 /// What a store has to say by itself.

@@ -132,9 +132,9 @@ pub fn plan_write(current: &Reading, request: &WriteRequest) -> Result<Delta, Wr
             put_markets(&mut next, markets)?;
         }
         Write::DeleteMarkets(codes) => {
+            check_revision(current, request)?;
             check_known(codes, |code| state.markets.contains_key(code))
                 .map_err(WriteRefusal::MarketUnknown)?;
-            check_revision(current, request)?;
             for code in codes {
                 check_enabled_by_nobody(state, *code)?;
                 next.markets.remove(code);
@@ -147,9 +147,9 @@ pub fn plan_write(current: &Reading, request: &WriteRequest) -> Result<Delta, Wr
                 .extend(locations.map(|location| (location.id.clone(), location)));
         }
         Write::DeleteLocations(ids) => {
+            check_revision(current, request)?;
             check_known(ids, |id| state.locations.contains_key(id))
                 .map_err(WriteRefusal::LocationUnknown)?;
-            check_revision(current, request)?;
             next.locations.retain(|id, _| !ids.contains(id));
         }
     }
@@ -209,7 +209,7 @@ fn check_configurable(matrix: &FeatureMatrix, feature: &str) -> Result<(), Write
         None => Err(WriteRefusal::FeatureUnknown(quote(feature))),
         Some(row) if row.rules.is_configurable() => Ok(()),
         Some(_) => Err(WriteRefusal::FeatureNotConfigurable(format!(
-            "no partner may decide {}: the platform's rule is the same for every account",
+            "no partner may decide {}: no setting changes the platform's rule",
             quote(feature)
         ))),
     }

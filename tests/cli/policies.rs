@@ -117,15 +117,18 @@ async fn one_account_of_the_partner_is_set_and_no_other() {
 async fn a_preview_tells_what_would_change_and_the_command_that_does_it() {
     let server = Server::world().await;
     let line = "policy preview p pricing.view=unset --enable-market NZ --disable-market AU,UK";
-    let want = "\
+    let want = format!(
+        "\
 account  feature       now                    then
 p-2      pricing.view  allow PARTNER_SETTING  deny PLATFORM_DEFAULT
 
 2 accounts affected, 1 decision changed
 1 location gained, 2 lost
 to make exactly this change, or none: portcullis policy set p pricing.view=unset \
---enable-market NZ --disable-market AU,UK --expect-revision 1
-";
+--enable-market NZ --disable-market AU,UK --expect-revision 1 --endpoint {}
+",
+        server.grpc
+    );
     let told = printed(&server, line).await;
     assert_eq!(told, want);
     assert_eq!(

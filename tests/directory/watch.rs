@@ -214,6 +214,27 @@ async fn another_matrix_is_everything_at_the_present_revision() {
     assert_eq!(next(&mut watch).await, event(3, &of_m()));
 }
 
+/// Whoever was away while another matrix came: the change of it has no place among the revisions.
+#[tokio::test]
+async fn who_resumes_behind_another_matrix_is_told_everything() {
+    let replica = replica(polls_every(10)).await;
+    replica.gate.matrix_changed_at.store(2, Ordering::SeqCst);
+    replica.set(Setting::Off).await;
+    replica.at_least(3).await;
+    for after in [1, 2] {
+        let mut behind = watch(&replica.directory, Some(after)).await;
+        assert_eq!(
+            next(&mut behind).await,
+            event(3, EVERYTHING),
+            "after {after}"
+        );
+    }
+    let mut knows = watch(&replica.directory, Some(3)).await;
+    assert_eq!(next(&mut knows).await, event(3, &[]));
+    let mut from_now_on = watch(&replica.directory, None).await;
+    assert_eq!(next(&mut from_now_on).await, event(3, &[]));
+}
+
 #[tokio::test]
 async fn where_nothing_changes_a_watcher_is_told_so_within_ten_seconds() {
     let replica = replica(polls_every(1_000)).await;

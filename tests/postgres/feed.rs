@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use portcullis::domain::Revision;
 use portcullis::store::postgres::{PostgresStore, migrate};
 use portcullis::store::{ChangeSubject, ChangedKeys, Poll, Signal, Store, StoreError, Unavailable};
 
@@ -286,9 +287,18 @@ async fn a_replica_with_another_matrix_than_the_one_before_is_noticed_and_announ
     assert!(matches!(next(&mut signals).await, Signal::Changed));
     store.announce_matrix(&digest('b')).await.unwrap();
     assert!(matches!(next(&mut signals).await, Signal::Changed));
-    assert_eq!(matrix_changes(&store).await, 1);
+    let poll = store.poll(None).await.unwrap();
+    assert_eq!(
+        (poll.matrix_changes, poll.matrix_changed_at),
+        (1, Some(Revision(0)))
+    );
+    store.import(&direct("d"), &|_| ()).await.unwrap();
     store.announce_matrix(&digest('a')).await.unwrap();
-    assert_eq!(matrix_changes(&store).await, 2);
+    let poll = store.poll(None).await.unwrap();
+    assert_eq!(
+        (poll.matrix_changes, poll.matrix_changed_at),
+        (2, Some(Revision(1)))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::future;
 use futures_util::stream::{BoxStream, StreamExt as _};
-use portcullis::domain::{AccountId, Head};
+use portcullis::domain::{AccountId, Head, Revision};
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{
     CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Signal, Snapshot,
@@ -38,6 +38,8 @@ pub struct Gate {
     pub signalling: Arc<AtomicBool>,
     /// What polls say of it.
     pub matrix_changes: AtomicU64,
+    /// The same, 0 being never.
+    pub matrix_changed_at: AtomicU64,
     /// Writes are refused.
     pub read_only: AtomicBool,
     /// The connection is lost while the next write is being committed.
@@ -55,6 +57,7 @@ impl Gate {
             standby: AtomicBool::default(),
             signalling: Arc::default(),
             matrix_changes: AtomicU64::default(),
+            matrix_changed_at: AtomicU64::default(),
             read_only: AtomicBool::default(),
             cut: AtomicBool::default(),
         })
@@ -131,6 +134,8 @@ impl Store for Gate {
         let mut poll = self.inner().poll(seen).await?;
         poll.at.primary = self.primary();
         poll.matrix_changes = self.matrix_changes.load(Ordering::SeqCst);
+        let changed_at = Some(self.matrix_changed_at.load(Ordering::SeqCst));
+        poll.matrix_changed_at = changed_at.filter(|at| *at > 0).map(Revision);
         Ok(poll)
     }
 

@@ -5,7 +5,7 @@ use crate::cli::administration::Administration;
 use crate::cli::table::{render, table};
 use crate::cli::{Verdict, json, output, words};
 use crate::config::text::escaped;
-use crate::config::{PolicyPreviewArgs, PolicyUpdateArgs};
+use crate::config::{Endpoint, PolicyPreviewArgs, PolicyUpdateArgs};
 use crate::proto::v1::{
     ChangeContext, Decision, PreviewPartnerPolicyRequest, PreviewPartnerPolicyResponse,
     UpdatePartnerPolicyRequest,
@@ -28,13 +28,16 @@ pub(super) async fn run(args: &PolicyPreviewArgs) -> anyhow::Result<Verdict> {
     let text = if args.service.json {
         json::render("PreviewPartnerPolicyResponse", &answer)?
     } else {
-        human(&answer, &args.update)?
+        human(&answer, args)?
     };
     output::print(&text)?;
     Ok(Verdict::Yes)
 }
 
-fn human(answer: &PreviewPartnerPolicyResponse, args: &PolicyUpdateArgs) -> anyhow::Result<String> {
+fn human(
+    answer: &PreviewPartnerPolicyResponse,
+    args: &PolicyPreviewArgs,
+) -> anyhow::Result<String> {
     let mut text = String::new();
     if !answer.changes.is_empty() {
         let mut rows = table(&["account", "feature", "now", "then"]);
@@ -65,9 +68,10 @@ fn human(answer: &PreviewPartnerPolicyResponse, args: &PolicyUpdateArgs) -> anyh
         answer.locations_lost,
     ));
     text.push_str(&format!(
-        "to make exactly this change, or none: {} --expect-revision {}\n",
-        escaped(&command(args)),
-        answer.revision
+        "to make exactly this change, or none: {} --expect-revision {}{}\n",
+        escaped(&command(&args.update)),
+        answer.revision,
+        endpoint(&args.service.endpoint)
     ));
     Ok(text)
 }
@@ -80,6 +84,14 @@ fn decision(decision: &Decision) -> anyhow::Result<String> {
 
 /// The command that makes the change. The service accepted every word of it, so none has to be
 /// quoted for a shell.
+/// The flag by which the same service is asked again, where the default is another.
+fn endpoint(endpoint: &Endpoint) -> String {
+    match endpoint.to_string().as_str() {
+        Endpoint::DEFAULT => String::new(),
+        other => format!(" --endpoint {other}"),
+    }
+}
+
 fn command(args: &PolicyUpdateArgs) -> String {
     let mut command = format!("portcullis policy set {}", args.partner);
     for one in &args.settings {

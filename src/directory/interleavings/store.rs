@@ -164,6 +164,7 @@ impl ModelStore {
             seen: seen.and_then(|seen| Some(changes.get(place(seen.revision))?.head.change)),
             changes: changes.iter().skip(first).map(entry).collect(),
             matrix_changes: 0,
+            matrix_changed_at: None,
         }
     }
 

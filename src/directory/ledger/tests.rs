@@ -51,6 +51,7 @@ fn poll(present: Head, seen: Option<Head>, changes: impl IntoIterator<Item = Hea
             .map(|head| change(head, keys(&[], &[])))
             .collect(),
         matrix_changes: 0,
+        matrix_changed_at: None,
     }
 }
 

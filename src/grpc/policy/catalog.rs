@@ -1,5 +1,7 @@
 //! Billing markets and locations.
 
+use std::collections::BTreeSet;
+
 use tonic::{Request, Status};
 
 use crate::domain::{MAX_MARKETS, Revision};
@@ -51,7 +53,8 @@ impl PolicyApi {
     ) -> Answer<v1::DeleteBillingMarketsResponse> {
         let Revision(revision) = self
             .change(request, |violations, message| {
-                parse::at_most(violations, "codes", message.codes.len(), MAX_MARKETS)?;
+                let distinct: BTreeSet<_> = message.codes.iter().collect();
+                parse::at_most(violations, "codes", distinct.len(), MAX_MARKETS)?;
                 let codes = parse::codes(violations, "codes", &message.codes)?;
                 Some(Write::DeleteMarkets(codes))
             })

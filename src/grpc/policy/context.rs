@@ -65,7 +65,8 @@ pub(super) fn take<M: WriteMessage>(
     let comment = violations.take(|| at("comment"), text(comment, MAX_COMMENT));
     Some(Circumstances {
         actor: actor.map(|actor| match actor.as_str() {
-            "" => caller.clone(),
+            // The name of who called may be longer than the history takes.
+            "" => caller.chars().take(MAX_ACTOR).collect(),
             _ => actor,
         })?,
         caller,

@@ -57,13 +57,59 @@ impl Answers {
         let Some(idempotency) = &request.idempotency else {
             return;
         };
-        self.given
-            .retain(|_, given| now.duration_since(given.at).is_ok_and(|age| age < KEPT_FOR));
+        // Somebody may have set the clock back: then it is not old.
+        let is_old = |given: &Given| {
+            now.duration_since(given.at)
+                .is_ok_and(|age| age >= KEPT_FOR)
+        };
+        self.given.retain(|_, given| !is_old(given));
         let given = Given {
             digest: idempotency.digest,
             written: written.clone(),
             at: now,
         };
         self.given.insert(Place::of(request, idempotency), given);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::{AccountId, FeatureMatrix, Revision};
+    use crate::store::{Now, Write};
+
+    fn request(key: &str) -> WriteRequest {
+        WriteRequest {
+            write: Write::DeleteAccount(AccountId::try_from("a").unwrap()),
+            matrix: Arc::new(FeatureMatrix::parse(FeatureMatrix::BUILT_IN).unwrap()),
+            actor: String::new(),
+            caller: String::new(),
+            comment: String::new(),
+            expected: None,
+            idempotency: Some(Idempotency {
+                method: "DeleteAccount",
+                key: key.to_owned(),
+                digest: [0; 32],
+            }),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_kept_for_a_day_whatever_becomes_of_the_clock() {
+        let written = Written {
+            revision: Revision(1),
+            now: Now::Untold,
+        };
+        let hours = |hours: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 3_600);
+        let mut answers = Answers::default();
+        answers.keep(&request("first"), &written, hours(100));
+        answers.keep(&request("set back"), &written, hours(10));
+        answers.keep(&request("a day later"), &written, hours(124));
+        let is_kept = |key| answers.find(&request(key)).unwrap().is_some();
+        assert!(is_kept("first") && !is_kept("set back"));
+        answers.keep(&request("another"), &written, hours(126));
+        assert!(answers.find(&request("first")).unwrap().is_none());
     }
 }

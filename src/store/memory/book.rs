@@ -170,9 +170,13 @@ impl Book {
             at: self.read_at(),
             seen: known.map(|known| known.change),
             changes: entries
-                .map(|(place, recorded)| recorded.entry(place))
+                .map(|(place, recorded)| match seen {
+                    Some(_) => recorded.entry(place),
+                    None => recalled(recorded.entry(place)),
+                })
                 .collect(),
             matrix_changes: 0,
+            matrix_changed_at: None,
         }
     }
 }
@@ -188,6 +192,29 @@ impl Recorded {
             keys: self.draft.keys.clone(),
         }
     }
+}
+
+/// A change that came before anything was loaded: of an import without its keys.
+fn recalled(mut entry: ChangeEntry) -> ChangeEntry {
+    match (&entry.subject, &mut entry.keys) {
+        (
+            ChangeSubject::Everything,
+            ChangedKeys::Named {
+                accounts, partners, ..
+            },
+        ) => {
+            accounts.clear();
+            partners.clear();
+        }
+        (
+            ChangeSubject::Everything
+            | ChangeSubject::Account(_)
+            | ChangeSubject::Partner(_)
+            | ChangeSubject::Catalog,
+            ChangedKeys::Named { .. } | ChangedKeys::Everything,
+        ) => {}
+    }
+    entry
 }
 
 /// Notes `revision` for every setting that is made, and forgets those that are gone.

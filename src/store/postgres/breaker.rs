@@ -35,6 +35,8 @@ struct State {
     unanswered: usize,
     /// When the last of them was given up.
     since: Option<Instant>,
+    /// Whether it was said that loads are refused, and not yet that they are answered again.
+    is_told: bool,
 }
 
 impl State {
@@ -92,17 +94,19 @@ impl Breaker {
 
     fn note<T>(&self, result: &Result<T, StoreError>) {
         match result {
+            // It was not asked: others have its connections.
+            Err(StoreError::Unavailable(Unavailable::Busy(_))) => {}
             Err(error @ StoreError::Unavailable(_)) => self.state.send_modify(|state| {
                 state.unanswered = state.unanswered.saturating_add(1);
                 state.since = Some(Instant::now());
-                if state.unanswered == IN_A_ROW {
+                if state.is_open() && !std::mem::replace(&mut state.is_told, true) {
                     tracing::warn!(%error, "loads are refused, but for one at a time, until one is answered");
                 }
             }),
             // An error is an answer.
             Ok(_) | Err(StoreError::ReadOnly(_) | StoreError::Schema(_) | StoreError::Broken { .. }) => {
                 self.state.send_if_modified(|state| {
-                    if state.is_open() {
+                    if std::mem::take(&mut state.is_told) {
                         tracing::info!("loads are answered again");
                     }
                     std::mem::take(&mut state.unanswered) > 0

@@ -16,7 +16,9 @@ const IS_NOTED: &str = "SELECT digest IS NOT DISTINCT FROM $1 FROM matrix_seen L
 /// Of replicas that start at once, one waits for the other's row and then finds its own digest there.
 /// That the first one of all is noted is no change.
 const NOTE: &str = "WITH noted AS (
-        UPDATE matrix_seen SET digest = $1, changes = changes + (digest IS NOT NULL)::int
+        UPDATE matrix_seen SET digest = $1, changes = changes + (digest IS NOT NULL)::int,
+            changed_at = CASE WHEN digest IS NOT NULL
+                THEN (SELECT revision FROM policy_revision LIMIT 1) END
         WHERE digest IS DISTINCT FROM $1 RETURNING 1)
     SELECT pg_notify('portcullis_change', (SELECT revision FROM policy_revision LIMIT 1)::text)
     FROM noted";

@@ -1,6 +1,6 @@
 //! A store in Postgres, version 14 or later.
 //!
-//! Reads go through a pool and are one statement each; polls have a connection of their own, so
+//! Reads go through a pool; those that decisions wait for are one statement each. Polls have a connection of their own, so
 //! that they see an outage and its end however busy the pool is; so has LISTEN, and an import. No
 //! prepared statements and, LISTEN apart, no session state, so that transaction poolers are fine.
 //! Every call has a limit on its time, waiting and connecting included.

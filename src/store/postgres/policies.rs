@@ -87,8 +87,9 @@ pub(super) struct Desk {
     home: Handle,
     connections: Arc<Connections>,
     /// Who may take a connection: half of them at most, so that the loads that decisions wait for find
-    /// one.
-    turns: Arc<Semaphore>,
+    /// one, and writers, who wait for each other, leave some to readers.
+    reads: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
     /// How long a read may take. Its caller's deadline comes before that.
     limit: Duration,
 }
@@ -97,11 +98,14 @@ pub(super) struct Desk {
 impl PolicyStore for PostgresStore {
     async fn write(&self, request: Arc<WriteRequest>) -> Result<Written, WriteError> {
         let desk = self.desk.clone();
-        let (answer, answered) = oneshot::channel();
+        let (mut answer, answered) = oneshot::channel();
         self.desk.home.spawn(async move {
-            let written = match desk.turns.acquire().await {
+            let turn = tokio::select! {
+                turn = desk.writes.acquire() => turn,
                 // Nobody waits any more for a write that has not begun.
-                Ok(_turn) if answer.is_closed() => return,
+                () = answer.closed() => return,
+            };
+            let written = match turn {
                 Ok(_turn) => change::run(&desk.connections, &request).await,
                 Err(closed) => Err(stopping(closed).into()),
             };
@@ -151,7 +155,8 @@ impl Desk {
         Self {
             home,
             connections,
-            turns: Arc::new(Semaphore::new(limits.pool_size.div_ceil(2))),
+            reads: Arc::new(Semaphore::new(limits.pool_size.div_ceil(4))),
+            writes: Arc::new(Semaphore::new(limits.pool_size.div_ceil(4))),
             limit: limits.catalog_timeout,
         }
     }
@@ -166,8 +171,8 @@ impl Desk {
     {
         let desk = self.clone();
         let work = self.home.spawn(async move {
-            let turns = Arc::clone(&desk.turns);
-            let _turn = turns.acquire().await.map_err(stopping)?;
+            let reads = Arc::clone(&desk.reads);
+            let _turn = reads.acquire().await.map_err(stopping)?;
             work(desk).await
         });
         AbortOnDropHandle::new(work)

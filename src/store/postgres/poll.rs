@@ -28,13 +28,18 @@ static POLL: LazyLock<String> = LazyLock::new(|| {
     format!(
         "SELECT {read_at}, (SELECT change_id FROM policy_change WHERE revision = $1), {found},
             (SELECT changes FROM matrix_seen LIMIT 1),
+            (SELECT changed_at FROM matrix_seen LIMIT 1),
             change.revision, change.change_id, subject_kind, subject_id,
-            changed_everything, changed_accounts, changed_partners, changed_catalog
+            changed_everything,
+            CASE WHEN recalled THEN '{{}}' ELSE changed_accounts END,
+            CASE WHEN recalled THEN '{{}}' ELSE changed_partners END,
+            changed_catalog
         FROM {from}
         CROSS JOIN LATERAL (
             SELECT coalesce($1, greatest(head.revision - {MAX_POLLED}, 0)) AS after) since
         LEFT JOIN policy_change change
             ON change.revision > since.after AND change.revision <= since.after + {MAX_POLLED}
+        CROSS JOIN LATERAL (SELECT $1 IS NULL AND subject_kind = 'everything' AS recalled) recall
         ORDER BY change.revision"
     )
 });
@@ -47,7 +52,7 @@ mod at {
     pub(super) const SEEN: usize = 5;
     pub(super) const FOUND: usize = SEEN + 1;
     pub(super) const MATRIX_CHANGES: usize = FOUND + 2;
-    pub(super) const REVISION: usize = MATRIX_CHANGES + 1;
+    pub(super) const REVISION: usize = MATRIX_CHANGES + 2;
     pub(super) const CHANGE: usize = REVISION + 1;
     pub(super) const SUBJECT: usize = CHANGE + 1;
     pub(super) const KEYS: usize = SUBJECT + 2;
@@ -80,12 +85,14 @@ fn read(rows: &[Row]) -> Result<Poll, StoreError> {
     let seen: Option<Uuid> = row::column(first, at::SEEN)?;
     // Only compared with what it was before, so that its sign does not matter.
     let matrix_changes: Option<i64> = row::column(first, at::MATRIX_CHANGES)?;
+    let matrix_changed_at: Option<i64> = row::column(first, at::MATRIX_CHANGES + 1)?;
     let changes = rows.iter().map(change).filter_map(Result::transpose);
     Ok(Poll {
         at: row::read_at(first, 0)?,
         seen: seen.map(|id| ChangeId(id.as_u128())),
         changes: changes.collect::<Result<_, _>>()?,
         matrix_changes: matrix_changes.unwrap_or_default().unsigned_abs(),
+        matrix_changed_at: matrix_changed_at.map(row::revision).transpose()?,
     })
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{
-    Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, Timeouts,
+    Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType, Timeouts,
 };
 use tokio_postgres::Client;
 
@@ -26,22 +26,38 @@ pub(super) struct Connections {
 }
 
 /// What the pool makes.
-struct Sessions(Connector);
+struct Sessions {
+    connector: Connector,
+    generation: Arc<AtomicU64>,
+}
+
+/// A connection, and the generation that it is of: that in which it was begun.
+struct Pooled {
+    session: Session,
+    generation: u64,
+}
 
 impl Manager for Sessions {
-    type Type = Session;
+    type Type = Pooled;
     type Error = StoreError;
 
-    async fn create(&self) -> Result<Session, StoreError> {
-        let mut session = Box::pin(Session::open(&self.0)).await?;
+    async fn create(&self) -> Result<Pooled, StoreError> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let mut session = Box::pin(Session::open(&self.connector)).await?;
         session.end();
-        Ok(session)
+        Ok(Pooled {
+            session,
+            generation,
+        })
     }
 
     /// Whether the connection is closed is known without asking the server.
-    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<StoreError> {
-        if session.client().is_closed() {
-            return Err(RecycleError::message("the connection is closed"));
+    async fn recycle(&self, pooled: &mut Pooled, _: &Metrics) -> RecycleResult<StoreError> {
+        let is_old = pooled.generation != self.generation.load(Ordering::Acquire);
+        if is_old || pooled.session.client().is_closed() {
+            return Err(RecycleError::message(
+                "the connection is closed or of before",
+            ));
         }
         Ok(())
     }
@@ -57,7 +73,12 @@ impl fmt::Debug for Connections {
 
 impl Connections {
     pub(super) fn new(connector: Connector, most: usize) -> Result<Self, StoreError> {
-        let pool = Pool::builder(Sessions(connector))
+        let generation = Arc::<AtomicU64>::default();
+        let sessions = Sessions {
+            connector,
+            generation: Arc::clone(&generation),
+        };
+        let pool = Pool::builder(sessions)
             .max_size(most.max(1))
             .runtime(Runtime::Tokio1)
             .build()
@@ -65,10 +86,7 @@ impl Connections {
                 what: "the connection pool cannot be made".to_owned(),
                 source: Some(Box::new(error)),
             })?;
-        Ok(Self {
-            pool,
-            generation: Arc::default(),
-        })
+        Ok(Self { pool, generation })
     }
 
     /// A connection, waited for at most `limit`.
@@ -77,28 +95,31 @@ impl Connections {
     /// connection takes longer than a load may, every load would begin to connect and none would
     /// ever get there. The connection then lies in the pool for the next.
     pub(super) async fn lease(&self, limit: Duration) -> Result<Lease, StoreError> {
-        let generation = self.generation.load(Ordering::Acquire);
         let pool = self.pool.clone();
+        // Less than the caller waits in all, so that it is told why.
+        let wait = limit.mul_f32(0.9);
         let timeouts = Timeouts {
-            wait: Some(limit),
+            wait: Some(wait),
             create: Some(CONNECT_TIMEOUT),
             recycle: None,
         };
-        let wait = tokio::spawn(async move { pool.timeout_get(&timeouts).await });
-        let mut object = match wait.await {
+        let got = tokio::spawn(async move { pool.timeout_get(&timeouts).await });
+        let mut object = match got.await {
             Ok(Ok(object)) => object,
             Ok(Err(PoolError::Backend(error))) => return Err(error),
+            Ok(Err(PoolError::Timeout(TimeoutType::Wait))) => {
+                return Err(Unavailable::Busy(wait).into());
+            }
             Ok(Err(PoolError::Timeout(_))) => return Err(Unavailable::Timeout(limit).into()),
             Ok(Err(
                 PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_),
             ))
             | Err(_) => return Err(closed()),
         };
-        object.begin();
+        object.session.begin();
         Ok(Lease {
             object: Some(object),
             generation: Arc::clone(&self.generation),
-            since: generation,
         })
     }
 
@@ -119,14 +140,14 @@ pub(super) struct Lease {
     /// There until the end.
     object: Option<Object<Sessions>>,
     generation: Arc<AtomicU64>,
-    since: u64,
 }
 
 impl Lease {
     /// The connection.
     pub(super) fn session(&self) -> Result<&Session, StoreError> {
         // Taken out by `end` alone, which consumes the lease.
-        self.object.as_deref().ok_or_else(closed)
+        let pooled = self.object.as_deref().ok_or_else(closed)?;
+        Ok(&pooled.session)
     }
 
     /// The same, to send statements on.
@@ -138,9 +159,10 @@ impl Lease {
     pub(super) fn end<T, E>(mut self, result: Result<T, E>) -> Result<T, E> {
         if let Some(mut object) = self.object.take() {
             if result.is_ok() {
-                object.end();
+                object.session.end();
             }
-            if result.is_err() || self.generation.load(Ordering::Acquire) != self.since {
+            let is_old = object.generation != self.generation.load(Ordering::Acquire);
+            if result.is_err() || is_old {
                 drop(Object::take(object));
             }
         }

@@ -55,9 +55,11 @@ static SOME_ACCOUNTS: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// Two conditions in one, with OR, would be answered by reading the whole table.
 const ACCOUNT_SETTINGS: &str = "SELECT account_id, feature, setting FROM account_setting
-    WHERE $1::text[] IS NULL OR account_id = ANY($1)
-        OR account_id IN (SELECT id FROM account WHERE partner_id = ANY($2))";
+        WHERE $1::text[] IS NULL OR account_id = ANY($1)
+    UNION SELECT account_id, feature, setting FROM account_setting
+        WHERE account_id IN (SELECT id FROM account WHERE partner_id = ANY($2))";
 
 const POLICY_REVISIONS: &str = "SELECT partner_id, revision FROM partner_policy
     WHERE $1::text[] IS NULL OR partner_id = ANY($1)";

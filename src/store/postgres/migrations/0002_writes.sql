@@ -6,7 +6,8 @@
 -- the account before or after it. Changes made before are imports all.
 ALTER TABLE policy_change ADD COLUMN partners text[] COLLATE "C" NOT NULL DEFAULT '{}';
 
-CREATE INDEX policy_change_by_partner ON policy_change USING gin (partners);
+-- Without fastupdate: what it gathers would be put in its place by some writer, under the lock.
+CREATE INDEX policy_change_by_partner ON policy_change USING gin (partners) WITH (fastupdate = off);
 CREATE INDEX policy_change_by_subject ON policy_change (subject_kind, subject_id, revision);
 
 -- The first answer to each request that came with a key. Kept for a day at least.
@@ -34,6 +35,8 @@ CREATE TABLE matrix_seen (
     digest  text    COLLATE "C",
     -- How often a replica had another one than the replica before it.
     changes bigint  NOT NULL DEFAULT 0,
+    -- The revision that was the present one when that happened last.
+    changed_at bigint,
     CONSTRAINT matrix_seen_pkey PRIMARY KEY (one_row),
     CONSTRAINT matrix_seen_one_row CHECK (one_row),
     CONSTRAINT matrix_seen_digest_shape CHECK (digest ~ '^[0-9a-f]{64}$'),
