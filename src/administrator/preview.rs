@@ -68,7 +68,7 @@ pub(super) fn work_out(
             .collect(),
         ..State::default()
     };
-    let delta = plan_write(&reading, request)?;
+    let delta = plan_write(&reading, request)?.delta;
     let (markets, mut policies) = (reading.state.markets, reading.state.policies);
     let before = policies.remove(partner).unwrap_or_default();
     let after = match delta.policies.get(partner) {

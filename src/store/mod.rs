@@ -38,7 +38,7 @@ pub use import::{
 };
 pub use matrix_digest::matrix_digest;
 pub use plan::plan;
-pub use plan_write::{now, plan_write};
+pub use plan_write::{WritePlan, plan_write};
 pub use policies::{
     AccountTrace, AccountsPage, ChangeRecord, ChangesPage, PolicyStore, SettingOrigin,
 };

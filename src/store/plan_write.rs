@@ -65,6 +65,15 @@ impl Write {
     }
 }
 
+/// What a write comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WritePlan {
+    /// What it changes.
+    pub delta: Delta,
+    /// What its subject says then.
+    pub now: Now,
+}
+
 /// The change that `request` makes to what `current` holds, which is at least its
 /// [`Write::scope`].
 ///
@@ -72,7 +81,7 @@ impl Write {
 ///
 /// # Errors
 /// [`WriteRefusal`] where it cannot be or may not be.
-pub fn plan_write(current: &Reading, request: &WriteRequest) -> Result<Delta, WriteRefusal> {
+pub fn plan_write(current: &Reading, request: &WriteRequest) -> Result<WritePlan, WriteRefusal> {
     let WriteRequest { write, matrix, .. } = request;
     let state = &current.state;
     let mut next = state.clone();
@@ -154,27 +163,25 @@ pub fn plan_write(current: &Reading, request: &WriteRequest) -> Result<Delta, Wr
         }
     }
     next.drop_empty();
-    Ok(Delta::between(state, &next))
+    Ok(WritePlan {
+        delta: Delta::between(state, &next),
+        now: now(next, write),
+    })
 }
 
-/// What the subject of `write` says once `state` is what is stored.
-#[must_use]
-pub fn now(state: &State, write: &Write) -> Now {
+/// What the subject of `write` says where `state` is what is stored.
+fn now(mut state: State, write: &Write) -> Now {
     match write {
         Write::PartnerPolicy { partner, .. } => {
-            let policy = state.policies.get(partner).cloned().unwrap_or_default();
+            let policy = state.policies.remove(partner).unwrap_or_default();
             Now::Policy {
                 settings: policy.settings,
                 markets: policy.markets,
             }
         }
-        Write::AccountSettings { account, .. } => Now::Settings(
-            state
-                .account_settings
-                .get(account)
-                .cloned()
-                .unwrap_or_default(),
-        ),
+        Write::AccountSettings { account, .. } => {
+            Now::Settings(state.account_settings.remove(account).unwrap_or_default())
+        }
         Write::PutAccount(_)
         | Write::DeleteAccount(_)
         | Write::PutMarkets(_)

@@ -11,7 +11,7 @@ use crate::domain::{Account, AccountId, AccountKind, Revision, SettingMap};
 use crate::store::{
     AccountTrace, AccountsPage, By, ChangeDraft, ChangeRecord, ChangeSubject, ChangedKeys,
     ChangesPage, PolicyStore, Reading, Scope, SettingOrigin, State, StoreError, SubjectRevisions,
-    WriteError, WriteRequest, Written, now, plan_write,
+    WriteError, WritePlan, WriteRequest, Written, plan_write,
 };
 
 use super::MemoryStore;
@@ -25,7 +25,7 @@ impl PolicyStore for MemoryStore {
             return Ok(written.clone());
         }
         let current = book.read(&request.write.scope());
-        let delta = plan_write(&current, &request)?;
+        let WritePlan { delta, now } = plan_write(&current, &request)?;
         let subject = request.write.subject();
         let revision = if delta.is_empty() {
             current.revision_of(&subject)
@@ -39,10 +39,7 @@ impl PolicyStore for MemoryStore {
             self.changed.send_replace(());
             book.commit(delta, draft)
         };
-        let written = Written {
-            revision,
-            now: now(&book.state, &request.write),
-        };
+        let written = Written { revision, now };
         book.answers.keep(&request, &written, clock::time_of_day());
         Ok(written)
     }

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 use tokio_postgres::Client;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
+use super::row::Parameter;
 use super::{failure, row};
 use crate::datafile::shape;
 use crate::domain::{Invalid, MarketCode, Revision, SettingMap, quote};
@@ -72,8 +73,6 @@ pub(super) async fn keep(
     kept.map_err(|error| failure::statement("writing", error))?;
     Ok(())
 }
-
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 fn scope<'a>(request: &'a WriteRequest, idempotency: &'a Idempotency) -> [Parameter<'a>; 3] {
     [

@@ -11,10 +11,9 @@ use super::pool::{Connections, Lease};
 use super::read::StateRows;
 use super::transaction::{self, NotCommitted, Patience};
 use super::write::Writer;
-use crate::domain::Revision;
 use crate::store::{
-    By, ChangeDraft, Delta, Reading, StoreError, Unavailable, WriteError, WriteRequest, Written,
-    now, plan_write,
+    By, ChangeDraft, Delta, Reading, StoreError, Unavailable, WriteError, WritePlan, WriteRequest,
+    Written, plan_write,
 };
 
 /// How long the server lets a writer take who holds the lock, so that one that hangs does not stop
@@ -98,11 +97,9 @@ async fn prepare(client: &Client, request: &Arc<WriteRequest>) -> Result<Prepare
     let Planned {
         delta,
         draft,
-        unchanged,
         mut written,
     } = planned;
     if delta.is_empty() {
-        written.revision = unchanged;
         if request.idempotency.is_none() {
             return Ok(Prepared::RollBack(written));
         }
@@ -122,34 +119,28 @@ async fn prepare(client: &Client, request: &Arc<WriteRequest>) -> Result<Prepare
 struct Planned {
     delta: Delta,
     draft: ChangeDraft,
-    /// The subject's revision before.
-    unchanged: Revision,
-    /// The answer, still without its revision.
+    /// The answer where nothing changes: with the revision of the subject as it is.
     written: Written,
 }
 
 /// Plans: off the threads that serve, for ten thousand locations take their time.
 fn plan(rows: &StateRows, request: &WriteRequest) -> Result<Planned, WriteError> {
     let current: Reading = rows.decode()?;
-    let delta = plan_write(&current, request)?;
+    let WritePlan { delta, now } = plan_write(&current, request)?;
     let subject = request.write.subject();
-    let unchanged = current.revision_of(&subject);
+    let written = Written {
+        revision: current.revision_of(&subject),
+        now,
+    };
     let by = By {
         actor: request.actor.clone(),
         caller: request.caller.clone(),
         comment: request.comment.clone(),
     };
     let draft = ChangeDraft::new(&current.state, &delta, subject, by);
-    let mut state = current.state;
-    state.apply(delta.clone());
-    let written = Written {
-        revision: unchanged,
-        now: now(&state, &request.write),
-    };
     Ok(Planned {
         delta,
         draft,
-        unchanged,
         written,
     })
 }

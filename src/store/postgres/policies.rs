@@ -8,21 +8,20 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::config::PostgresLimits;
 use super::load::within;
 use super::pool::Connections;
+use super::row::Parameter;
 use super::{PostgresStore, change, read, row};
 use crate::domain::{Account, AccountId, FeatureKey};
 use crate::store::{
     AccountTrace, AccountsPage, ChangeRecord, ChangesPage, PolicyStore, Reading, Scope,
     SettingOrigin, StoreError, Unavailable, WriteError, WriteRequest, Written,
 };
-
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 static ACCOUNTS: LazyLock<String> = LazyLock::new(|| {
     format!(

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::load::within;
 use super::pool::Connections;
+use super::row::Parameter;
 use super::{failure, migrate, row};
 use crate::domain::{
     AccountId, FeatureKey, Invalid, LocationId, MarketCode, Markets, Revision, Setting, SettingMap,
@@ -75,8 +76,6 @@ const ONE_ENABLING: &str = "SELECT DISTINCT ON (market) partner_id, market FROM 
 
 /// Where the revision stands behind [`row::ACCOUNT`].
 const REVISION_OF_ACCOUNT: usize = 5;
-
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 pub(super) async fn query(
     client: &Client,

@@ -2,7 +2,7 @@
 //! default: the constraints exclude it, so something is wrong.
 
 use tokio_postgres::Row;
-use tokio_postgres::types::FromSql;
+use tokio_postgres::types::{FromSql, ToSql, Type};
 use uuid::Uuid;
 
 use super::failure;
@@ -12,6 +12,9 @@ use crate::domain::{
     Revision, Setting, SupportProvider,
 };
 use crate::store::{ChangeSubject, ReadAt, StoreError};
+
+/// A parameter of a statement, with its type: statements are sent without being prepared.
+pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// The columns that [`read_at`] reads, from tables `head` and `catalog`.
 pub(super) const READ_AT: &str = "head.revision, head.change_id, catalog.revision, \

@@ -9,10 +9,11 @@
 use std::time::Duration;
 
 use tokio_postgres::Client;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connect::Session;
+use super::row::Parameter;
 use super::{failure, row};
 use crate::domain::{AccountId, ChangeId, Head, Invalid, Revision};
 use crate::store::{ChangeDraft, ChangeSubject, ChangedKeys, StoreError};
@@ -115,7 +116,7 @@ pub(super) async fn record(
     let history = texts(&draft.partners);
     let [before, after] =
         [&draft.before, &draft.after].map(|side| (!side.is_null()).then_some(side));
-    let parameters: [(&(dyn ToSql + Sync), Type); 14] = [
+    let parameters: [Parameter<'_>; 14] = [
         (&number, Type::INT8),
         (&change, Type::UUID),
         (&draft.by.actor, Type::TEXT),

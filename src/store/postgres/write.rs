@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::import::Progress;
+use super::row::Parameter;
 use super::rows::{OfferRow, Rows};
 use super::{failure, row};
 use crate::domain::{AccountKind, Revision, SupportProvider};
@@ -16,8 +17,6 @@ use crate::store::{Delta, ImportProgress, StoreError};
 /// Rows in one statement: enough that the round trip does not count, few enough that progress is
 /// seen and memory stays small.
 const CHUNK: usize = 5_000;
-
-type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// Writes the rows of one change.
 pub(super) struct Writer<'a> {
