@@ -3,6 +3,7 @@
 pub mod administrator;
 pub mod app;
 pub mod authorizer;
+pub mod callers;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -13,4 +14,5 @@ pub mod edge;
 pub mod grpc;
 pub mod http;
 pub mod proto;
+pub mod reload;
 pub mod store;

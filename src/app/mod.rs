@@ -19,9 +19,10 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::administrator::Administrator;
 use crate::authorizer::Authorizer;
+use crate::callers::{AuthConfig, TlsFiles};
 use crate::directory::{Directory, DirectoryConfig};
 use crate::domain::FeatureMatrix;
-use crate::edge::{Router, Server};
+use crate::edge::{Limits, Router, Server};
 use crate::grpc::{AuthorizationApi, PolicyApi, reflection};
 use crate::http::{self, Readiness};
 use crate::store::memory::MemoryStore;
@@ -43,8 +44,12 @@ pub struct ServeConfig {
     pub matrix: FeatureMatrix,
     /// Bounds of the caches and of staleness.
     pub directory: DirectoryConfig,
-    /// The longest that a call may take, whatever the caller's deadline.
-    pub request_timeout: Duration,
+    /// Bounds of connections and calls.
+    pub limits: Limits,
+    /// What the server proves itself with; without it, connections are not encrypted.
+    pub tls: Option<TlsFiles>,
+    /// How callers prove who they are.
+    pub auth: AuthConfig,
     /// The hard end of a drain.
     pub shutdown_grace: Duration,
     /// Whether reflection is served.
@@ -69,7 +74,9 @@ pub struct Bound {
     directory: DirectoryConfig,
     grpc: TcpListener,
     probes: TcpListener,
-    request_timeout: Duration,
+    limits: Limits,
+    tls: Option<TlsFiles>,
+    auth: AuthConfig,
     shutdown_grace: Duration,
     reflection: bool,
 }
@@ -98,7 +105,9 @@ pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
         directory: config.directory,
         grpc: bind(config.listen, "listen").await?,
         probes: bind(config.http_listen, "http-listen").await?,
-        request_timeout: config.request_timeout,
+        limits: config.limits,
+        tls: config.tls,
+        auth: config.auth,
         shutdown_grace: config.shutdown_grace,
         reflection: config.reflection,
     })
@@ -150,7 +159,13 @@ impl Bound {
 
         let api = AuthorizationApi::new(Authorizer::new(directory));
         let policy = PolicyApi::new(administrator);
-        let mut router = Router::new(api, policy, health, self.request_timeout, shutdown.clone())?;
+        let mut router = Router::new(
+            api,
+            policy,
+            health,
+            self.limits.request_timeout,
+            shutdown.clone(),
+        )?;
         if self.reflection {
             let (v1, v1alpha) = reflection()?;
             router = router.with_reflection(v1, v1alpha);

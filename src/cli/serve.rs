@@ -9,6 +9,7 @@ use super::healthcheck::reachable;
 use super::signals::Signals;
 use super::{Verdict, demo, import, logging, output, words};
 use crate::app::{self, Bound, Drained, ServeConfig, StoreChoice};
+use crate::callers::AuthConfig;
 use crate::config::{Origins, ServeArgs, load};
 use crate::datafile;
 use crate::domain::FeatureMatrix;
@@ -37,7 +38,9 @@ pub(super) fn run(
         store: store(args, origins, &matrix)?,
         matrix,
         directory: args.directory(),
-        request_timeout: args.calls.request_timeout,
+        limits: args.edge_limits(),
+        tls: None,
+        auth: AuthConfig::Anyone,
         shutdown_grace: args.calls.shutdown_grace,
         reflection: args.listening.reflection,
     };

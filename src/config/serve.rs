@@ -11,6 +11,7 @@ use super::database::{DatabaseArgs, MatrixArgs, exclusive};
 use super::layers::Origins;
 use super::value::{self, LogFilter};
 use crate::directory::DirectoryConfig;
+use crate::edge::Limits;
 use crate::store::postgres::PostgresLimits;
 
 /// `serve`.
@@ -198,6 +199,15 @@ impl ServeArgs {
             store_timeout: self.store.store_timeout,
             catalog_timeout: self.store.catalog_timeout,
             ..PostgresLimits::default()
+        }
+    }
+
+    /// The bounds of connections and calls.
+    #[must_use]
+    pub fn edge_limits(&self) -> Limits {
+        Limits {
+            request_timeout: self.calls.request_timeout,
+            ..Limits::default()
         }
     }
 

@@ -7,8 +7,10 @@
 mod aside;
 mod deadline;
 mod drain;
+mod limits;
 mod router;
 mod server;
 
+pub use limits::Limits;
 pub use router::Router;
 pub use server::{Drained, Server};

@@ -122,7 +122,7 @@ async fn a_second_message_changes_nothing() {
 #[tokio::test]
 async fn a_request_that_never_ends_has_a_deadline() {
     let mut config = config(demo::store());
-    config.request_timeout = Duration::from_millis(200);
+    config.limits.request_timeout = Duration::from_millis(200);
     let server = Server::start(config).await;
     let connection = Connection::open(server.grpc).await;
     let methods = METHODS.into_iter().chain(["WatchChanges"]).map(path);

@@ -11,14 +11,19 @@ struct Floor {
 }
 
 /// The floors from the ground up. A module that is new to the crate is put in here first.
-const FLOORS: [Floor; 9] = [
+const FLOORS: [Floor; 10] = [
     Floor {
         modules: &["domain"],
         knows: &[],
     },
     Floor {
-        modules: &["clock"],
+        modules: &["clock", "reload"],
         knows: &[],
+    },
+    // Who may call is no matter of what is decided.
+    Floor {
+        modules: &["callers"],
+        knows: &["clock", "reload"],
     },
     // Generated, and so known to those alone who speak gRPC or start those who do.
     Floor {
@@ -61,6 +66,8 @@ const FLOORS: [Floor; 9] = [
             "metrics",
             "datafile",
             "proto",
+            "callers",
+            "reload",
             "clock",
             "domain",
         ],
@@ -80,6 +87,8 @@ const FLOORS: [Floor; 9] = [
             "metrics",
             "datafile",
             "proto",
+            "callers",
+            "reload",
             "clock",
             "domain",
         ],
