@@ -10,6 +10,7 @@ mod drain;
 mod limits;
 mod router;
 mod server;
+pub mod tls;
 
 pub use limits::Limits;
 pub use router::Router;
