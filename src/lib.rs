@@ -13,6 +13,7 @@ pub mod domain;
 pub mod edge;
 pub mod grpc;
 pub mod http;
+pub mod pem;
 pub mod proto;
 pub mod reload;
 pub mod store;

@@ -31,7 +31,7 @@ pub(super) struct Failure {
 impl Connection {
     /// Connects to the service that `args` name.
     pub(super) async fn open(args: &ServiceArgs) -> anyhow::Result<Self> {
-        let endpoint = Endpoint::from_shared(args.endpoint.url())?
+        let endpoint = Endpoint::from_shared(args.endpoint.url(args.scheme()))?
             .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))?
             .connect_timeout(args.timeout);
         let channel = tokio::time::timeout(args.timeout, endpoint.connect())

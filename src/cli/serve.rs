@@ -10,7 +10,7 @@ use super::signals::Signals;
 use super::{Verdict, demo, import, logging, output, words};
 use crate::app::{self, Bound, Drained, ServeConfig, StoreChoice};
 use crate::callers::AuthConfig;
-use crate::config::{Origins, ServeArgs, load};
+use crate::config::{Origins, Proofs, ServeArgs, load};
 use crate::datafile;
 use crate::domain::FeatureMatrix;
 use crate::store::ImportError;
@@ -29,6 +29,9 @@ pub(super) fn run(
         store: store_in_words(args),
         matrix: matrix_in_words(args, &matrix),
         data: data_in_words(args),
+        callers: callers_in_words(&args.auth()),
+        has_tls: args.tls().is_some(),
+        is_open: args.callers.auth == Proofs::NONE,
         is_demo: is_demo(args),
         reflection: args.listening.reflection,
     };
@@ -39,8 +42,8 @@ pub(super) fn run(
         matrix,
         directory: args.directory(),
         limits: args.edge_limits(),
-        tls: None,
-        auth: AuthConfig::Anyone,
+        tls: args.tls(),
+        auth: args.auth(),
         shutdown_grace: args.calls.shutdown_grace,
         reflection: args.listening.reflection,
     };
@@ -137,30 +140,53 @@ fn matrix_in_words(args: &ServeArgs, matrix: &FeatureMatrix) -> String {
     format!("{from}, {features}")
 }
 
+fn callers_in_words(auth: &AuthConfig) -> String {
+    let (mtls, jwt, callers) = match auth {
+        AuthConfig::Anyone => return "anyone who can connect".to_owned(),
+        AuthConfig::Proved { mtls, jwt, callers } => (mtls, jwt, callers),
+    };
+    let proofs = match (mtls, jwt) {
+        (Some(_), Some(_)) => "mTLS and tokens",
+        (Some(_), None) => "mTLS",
+        (None, _) => "tokens",
+    };
+    format!("{proofs}, roles from {}", load::name(callers))
+}
+
 /// What is told once the ports are bound.
 struct About {
     store: String,
     data: String,
     matrix: String,
+    callers: String,
+    has_tls: bool,
+    is_open: bool,
     is_demo: bool,
     reflection: bool,
 }
 
 impl About {
     fn block(&self, grpc: SocketAddr, http: SocketAddr) -> String {
+        let tls = if self.has_tls { " over TLS" } else { "" };
         let mut text = format!(
-            "portcullis {} is up\n  gRPC    {grpc}\n  probes  http://{http}/livez, http://{http}/readyz\n  \
-             store   {}\n  matrix  {}\n",
+            "portcullis {} is up\n  gRPC     {grpc}{tls}\n  probes   http://{http}/livez, http://{http}/readyz\n  \
+             store    {}\n  matrix   {}\n  callers  {}\n",
             env!("CARGO_PKG_VERSION"),
             self.store,
             self.matrix,
+            self.callers,
         );
         if self.is_demo {
             text.push_str(
-                "\nNo store is configured: --database-url serves from Postgres, --data from a file of yours.\n\
-                 To try it, paste these (what to expect holds for the built-in matrix):\n",
+                "\nNo store is configured: --database-url serves from Postgres, --data from a file of yours.\n",
             );
-            text.push_str(&demo::lines(reachable(grpc), self.reflection));
+            // Where TLS or a proof is needed, the lines would need files that are not known here.
+            if self.is_open && !self.has_tls {
+                text.push_str(
+                    "To try it, paste these (what to expect holds for the built-in matrix):\n",
+                );
+                text.push_str(&demo::lines(reachable(grpc), self.reflection));
+            }
         }
         text
     }

@@ -8,12 +8,15 @@
 mod client;
 mod complaint;
 mod database;
+mod endpoint;
 mod environment;
 mod layers;
 pub mod load;
 mod policy;
 mod program;
+mod proofs;
 mod serve;
+mod service;
 pub mod text;
 mod tools;
 mod value;
@@ -22,9 +25,10 @@ use std::ffi::OsString;
 
 use clap::FromArgMatches as _;
 
-pub use client::{CatalogArgs, CheckArgs, ClientArgs, FeaturesArgs, ServiceArgs};
+pub use client::{CatalogArgs, CheckArgs, ClientArgs, FeaturesArgs};
 pub use complaint::{Refused, Stop};
 pub use database::{DatabaseArgs, MatrixArgs};
+pub use endpoint::{Endpoint, Scheme};
 pub use environment::{Environment, NotText, PREFIX, unknown, variable};
 pub use layers::Origins;
 pub use policy::{
@@ -33,12 +37,14 @@ pub use policy::{
     PolicySetArgs, PolicyShowArgs, PolicyUpdateArgs, Support,
 };
 pub use program::{Command, Program};
+pub use proofs::{Jwks, Proofs};
 pub use serve::{LogFormat, ServeArgs};
+pub use service::ServiceArgs;
 pub use tools::{
     ExportArgs, ExportFormat, HealthcheckArgs, ImportArgs, MatrixCommandArgs, MatrixFormat,
     MigrateArgs,
 };
-pub use value::{Assignment, Endpoint, LogFilter, Secret};
+pub use value::{Assignment, LogFilter, Secret};
 
 /// A command with its settings, each of them valid.
 #[derive(Debug)]
@@ -150,7 +156,7 @@ mod tests {
             ("--allow-anonymous=false", "true", false),
         ] {
             let args = serve(line, &[("PORTCULLIS_ALLOW_ANONYMOUS", value)]);
-            assert_eq!(args.listening.allow_anonymous, want, "{line} {value}");
+            assert_eq!(args.callers.allow_anonymous, want, "{line} {value}");
         }
         let error = read_from("serve", &[("PORTCULLIS_ALLOW_ANONYMOUS", "1")]).unwrap_err();
         assert_eq!(

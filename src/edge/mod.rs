@@ -23,6 +23,7 @@ mod seats;
 mod seldom;
 mod server;
 mod stream;
+pub mod tls;
 mod workers;
 
 pub use gate::Gate;

@@ -17,13 +17,13 @@ const FLOORS: [Floor; 10] = [
         knows: &[],
     },
     Floor {
-        modules: &["clock", "reload"],
+        modules: &["clock", "reload", "pem"],
         knows: &[],
     },
     // Who may call is no matter of what is decided.
     Floor {
         modules: &["callers"],
-        knows: &["clock", "reload"],
+        knows: &["clock", "reload", "pem"],
     },
     // Generated, and so known to those alone who speak gRPC or start those who do.
     Floor {
@@ -68,6 +68,7 @@ const FLOORS: [Floor; 10] = [
             "proto",
             "callers",
             "reload",
+            "pem",
             "clock",
             "domain",
         ],
@@ -89,6 +90,7 @@ const FLOORS: [Floor; 10] = [
             "proto",
             "callers",
             "reload",
+            "pem",
             "clock",
             "domain",
         ],
