@@ -5,6 +5,7 @@
 //! calls supplies the end, so that a test binds port 0 and stops it at will.
 
 mod readiness;
+mod trust;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
@@ -22,12 +24,14 @@ use crate::authorizer::Authorizer;
 use crate::callers::{AuthConfig, TlsFiles};
 use crate::directory::{Directory, DirectoryConfig};
 use crate::domain::FeatureMatrix;
-use crate::edge::{Gate, Limits, Router, Server};
+use crate::edge::{Limits, Router, Server, Services};
 use crate::grpc::{AuthorizationApi, PolicyApi, reflection};
 use crate::http::{self, Readiness};
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
 use crate::store::{Import, PolicyStore, Store};
+
+use trust::Trust;
 
 pub use crate::edge::Drained;
 
@@ -50,7 +54,9 @@ pub struct ServeConfig {
     pub tls: Option<TlsFiles>,
     /// How callers prove who they are.
     pub auth: AuthConfig,
-    /// The hard end of a drain.
+    /// How long the service goes on as before when it is asked to end, not ready already.
+    pub shutdown_delay: Duration,
+    /// The hard end of a drain, from when connections are told to leave.
     pub shutdown_grace: Duration,
     /// Whether reflection is served.
     pub reflection: bool,
@@ -75,8 +81,8 @@ pub struct Bound {
     grpc: TcpListener,
     probes: TcpListener,
     limits: Limits,
-    tls: Option<TlsFiles>,
-    auth: AuthConfig,
+    trust: Trust,
+    shutdown_delay: Duration,
     shutdown_grace: Duration,
     reflection: bool,
 }
@@ -84,8 +90,9 @@ pub struct Bound {
 /// Opens the store and binds the ports.
 ///
 /// # Errors
-/// Where a port is taken, or data for memory is not consistent. A Postgres that is down is none:
-/// the service waits for it, not ready.
+/// Where a port is taken, data for memory is not consistent, or a file that certificates, keys or
+/// roles are in is not as it should be. A Postgres that is down is none: the service waits for it,
+/// not ready.
 pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
     let (store, policies): (Arc<dyn Store>, Arc<dyn PolicyStore>) = match config.store {
         StoreChoice::Memory(import) => {
@@ -106,8 +113,8 @@ pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
         grpc: bind(config.listen, "listen").await?,
         probes: bind(config.http_listen, "http-listen").await?,
         limits: config.limits,
-        tls: config.tls,
-        auth: config.auth,
+        trust: Trust::read(config.tls, &config.auth)?,
+        shutdown_delay: config.shutdown_delay,
         shutdown_grace: config.shutdown_grace,
         reflection: config.reflection,
     })
@@ -136,8 +143,9 @@ impl Bound {
         self.probes.local_addr()
     }
 
-    /// Serves until `shutdown`, drains, and says how that went. In this order: not ready; GOAWAY;
-    /// calls finish; connections close; what is left after the grace is cut.
+    /// Serves until `shutdown`, drains, and says how that went. In this order: not ready; after the
+    /// delay, in which whoever balances load can notice that, GOAWAY; calls finish; connections
+    /// close; what is left after the grace is cut.
     ///
     /// # Errors
     /// Where the task that keeps the caches true has died: a service without it would go stale.
@@ -157,17 +165,27 @@ impl Bound {
         ));
         let probes = tokio::spawn(http::serve(self.probes, readiness));
 
+        let mut background: JoinSet<()> = self.trust.tasks.into_iter().collect();
+        let drain = CancellationToken::new();
+        let told = (shutdown, drain.clone());
+        background.spawn(async move {
+            let (shutdown, drain) = told;
+            shutdown.cancelled().await;
+            tokio::time::sleep(self.shutdown_delay).await;
+            drain.cancel();
+        });
+
         // The loader ends with the last directory, and may not do so before the service does.
         let api = AuthorizationApi::new(Authorizer::new(directory.clone()));
         let policy = PolicyApi::new(administrator);
-        let gate = Gate::open();
-        let mut router = Router::new(api, policy, health, gate, &self.limits)?;
+        let mut services = Services::new(api, policy, health);
         if self.reflection {
             let (v1, v1alpha) = reflection()?;
-            router = router.with_reflection(v1, v1alpha);
+            services = services.with_reflection(v1, v1alpha);
         }
-        let server = Server::new(self.grpc, router, self.limits);
-        let served = server.serve(shutdown, self.shutdown_grace);
+        let router = Router::new(services, self.trust.gate, &self.limits)?;
+        let server = Server::new(self.grpc, router, self.limits, self.trust.tls);
+        let served = server.serve(drain, self.shutdown_grace);
         let drained = tokio::select! {
             drained = served => Ok(drained?),
             ended = &mut loader => Err(anyhow::anyhow!("the loader has died: {ended:?}")),

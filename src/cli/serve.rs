@@ -44,6 +44,7 @@ pub(super) fn run(
         limits: args.edge_limits(),
         tls: args.tls(),
         auth: args.auth(),
+        shutdown_delay: args.calls.shutdown_delay,
         shutdown_grace: args.calls.shutdown_grace,
         reflection: args.listening.reflection,
     };

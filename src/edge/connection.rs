@@ -14,9 +14,11 @@ use std::time::Duration;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Peer;
@@ -25,6 +27,7 @@ use super::link::{Link, SPAN};
 use super::seats::Seat;
 use super::{Limits, Router};
 use crate::clock::Moment;
+use crate::reload::Reloaded;
 
 /// Bounds of resets that the HTTP library counts by itself, once it is told to.
 const MAX_LOCAL_ERROR_RESETS: usize = 512;
@@ -37,6 +40,8 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(30);
 pub(super) struct Service {
     pub(super) router: Router,
     pub(super) limits: Limits,
+    /// What connections are encrypted with; none where they are not.
+    pub(super) tls: Option<Arc<Reloaded<ServerConfig>>>,
     /// Cancelled when connections are to leave.
     pub(super) drain: CancellationToken,
 }
@@ -64,7 +69,19 @@ async fn opened(
     patience: Instant,
 ) -> io::Result<()> {
     let leaving = service.drain.child_token();
-    let link = Link::new(Peer::Unproved, seat, leaving);
+    let Some(tls) = &service.tls else {
+        let link = Link::new(Peer::Unknown, seat, leaving);
+        return speak(stream, link, service, patience).await;
+    };
+    // Each handshake by the files of now.
+    let acceptor = TlsAcceptor::from(Arc::clone(&tls.current()));
+    let stream = tokio::select! {
+        accepted = timeout_at(patience, acceptor.accept(stream)) => accepted??,
+        () = leaving.cancelled() => return Ok(()),
+    };
+    let (_, session) = stream.get_ref();
+    let peer = service.router.gate().peer(session.peer_certificates());
+    let link = Link::new(peer, seat, leaving);
     speak(stream, link, service, patience).await
 }
 

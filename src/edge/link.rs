@@ -1,12 +1,13 @@
 //! A connection, as its calls see it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use super::gate::Peer;
+use super::gate::{Known, Peer};
+use super::memory::Memory;
 use super::seats::Seat;
 use crate::clock::Moment;
 
@@ -14,6 +15,10 @@ use crate::clock::Moment;
 pub(super) const SPAN: Duration = Duration::from_secs(10);
 /// How many spans are told apart: what began before all of them was not taken by its caller.
 const SPANS: usize = 4;
+
+/// So many calls may come without a proof before the connection is ended: each costs a look at a
+/// signature, and whoever has the right token or certificate has it at once.
+const MAX_UNPROVED: u32 = 100;
 
 /// What the calls of a connection share.
 #[derive(Debug)]
@@ -27,6 +32,8 @@ pub(super) struct Link {
     last_call: AtomicU64,
     unsent: [AtomicU32; SPANS],
     span: AtomicU32,
+    memory: Mutex<Memory>,
+    unproved: AtomicU32,
 }
 
 impl Link {
@@ -39,7 +46,38 @@ impl Link {
             last_call: AtomicU64::new(Moment::now().to_nanos()),
             unsent: Default::default(),
             span: AtomicU32::new(0),
+            memory: Mutex::default(),
+            unproved: AtomicU32::new(0),
         })
+    }
+
+    /// Whom a token proved before, in this era.
+    pub(super) fn remembered(&self, era: u64, token: &str, now: SystemTime) -> Option<Known> {
+        self.memory().of_token(era, token, now).cloned()
+    }
+
+    pub(super) fn remember(&self, era: u64, token: &str, known: Known) {
+        self.memory().remember(era, token, known);
+    }
+
+    /// Whom the certificate proved before, in this era.
+    pub(super) fn certified(&self, era: u64) -> Option<Known> {
+        self.memory().certified(era).cloned()
+    }
+
+    pub(super) fn certify(&self, era: u64, known: Known) {
+        self.memory().certify(era, known);
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call came whose caller is not known.
+    pub(super) fn unproved(&self) {
+        if self.unproved.fetch_add(1, Ordering::Relaxed) >= MAX_UNPROVED {
+            self.leaving.cancel();
+        }
     }
 
     /// The connection was of use: it does not give way to others any more.
@@ -122,7 +160,7 @@ mod tests {
 
     fn link() -> Arc<Link> {
         let seat = Seats::new(1).take().unwrap();
-        Link::new(Peer::Unproved, seat, CancellationToken::new())
+        Link::new(Peer::Unknown, seat, CancellationToken::new())
     }
 
     #[test]

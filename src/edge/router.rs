@@ -12,28 +12,23 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service as TowerService;
-use tower::util::BoxCloneSyncService;
 
-use crate::callers::CallerId;
-use crate::grpc::{AuthorizationApi, MAX_CATALOG_MESSAGE, MAX_MESSAGE, PolicyApi, stopping};
-use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
-use crate::proto::v1::policy_service_server::PolicyServiceServer;
+use crate::grpc::{MAX_CATALOG_MESSAGE, stopping};
 
-use super::Limits;
 use super::admission::Admission;
 use super::answer::Answer;
 use super::aside::Aside;
 use super::asked::{Asked, Whole};
 use super::deadline::{time_left, wanted};
-use super::gate::Gate;
+use super::gate::{Admitted, Gate};
 use super::link::{Call, Link};
 use super::methods::{Access, Ending, Method, Service, Work};
 use super::perform::{Performed, beside, within_deadline};
 use super::stream::StreamBody;
+use super::{Limits, Services};
 
-type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
-
-/// Every service on the gRPC port.
+/// From requests to answers.
+#[derive(Debug)]
 pub struct Router {
     services: Services,
     gate: Gate,
@@ -42,65 +37,14 @@ pub struct Router {
     request_timeout: Duration,
 }
 
-/// The services themselves.
-struct Services {
-    authorization: AuthorizationServiceServer<AuthorizationApi>,
-    /// The same service with the message limit of FilterCatalog: tonic's limit is per service.
-    catalog: AuthorizationServiceServer<AuthorizationApi>,
-    policy: PolicyServiceServer<PolicyApi>,
-    /// The same service with the message limit of what writes the catalogue.
-    large_policy: PolicyServiceServer<PolicyApi>,
-    health: Boxed,
-    reflection: Option<[Boxed; 2]>,
-}
-
-impl std::fmt::Debug for Router {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Router")
-            .field("gate", &self.gate)
-            .field("admission", &self.admission)
-            .field("request_timeout", &self.request_timeout)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Router {
-    /// A router that lets through whom `gate` does, and so much as `limits` say.
+    /// A router to `services`, that lets through whom `gate` does, and so much as `limits` say.
     ///
     /// # Errors
     /// Where the threads for large calls cannot be started.
-    pub fn new<H>(
-        api: AuthorizationApi,
-        policy: PolicyApi,
-        health: H,
-        gate: Gate,
-        limits: &Limits,
-    ) -> std::io::Result<Self>
-    where
-        H: TowerService<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        H::Future: Send,
-    {
-        let api = Arc::new(api);
-        let server = |limit| {
-            AuthorizationServiceServer::from_arc(Arc::clone(&api)).max_decoding_message_size(limit)
-        };
-        let policy = Arc::new(policy);
-        let policy_server = |limit| {
-            PolicyServiceServer::from_arc(Arc::clone(&policy)).max_decoding_message_size(limit)
-        };
+    pub fn new(services: Services, gate: Gate, limits: &Limits) -> std::io::Result<Self> {
         Ok(Self {
-            services: Services {
-                authorization: server(MAX_MESSAGE),
-                catalog: server(MAX_CATALOG_MESSAGE),
-                policy: policy_server(MAX_MESSAGE),
-                large_policy: policy_server(MAX_CATALOG_MESSAGE),
-                health: BoxCloneSyncService::new(health),
-                reflection: None,
-            },
+            services,
             gate,
             admission: Arc::new(Admission::new(limits)),
             aside: Aside::new(limits.workers)?,
@@ -108,28 +52,8 @@ impl Router {
         })
     }
 
-    /// Serves reflection too.
-    #[must_use]
-    pub fn with_reflection<V1, V1Alpha>(mut self, v1: V1, v1alpha: V1Alpha) -> Self
-    where
-        V1: TowerService<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        V1::Future: Send,
-        V1Alpha: TowerService<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        V1Alpha::Future: Send,
-    {
-        self.services.reflection = Some([
-            BoxCloneSyncService::new(v1),
-            BoxCloneSyncService::new(v1alpha),
-        ]);
-        self
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Answers one request of a connection.
@@ -140,9 +64,9 @@ impl Router {
     ) -> Response<Answer> {
         let mut call = Call::begin(link);
         let (response, large, is_stream) = match self.pass(call.link(), request).await {
-            Ok(Passed { method, request }) => {
-                let is_stream = matches!(method.work, Work::Stream(_));
-                let (response, large) = self.work_off(&call, method, request).await;
+            Ok(passed) => {
+                let is_stream = matches!(passed.method.work, Work::Stream(_));
+                let (response, large) = self.work_off(call.link(), passed).await;
                 (response, large, is_stream)
             }
             Err(refused) => (refused, None, false),
@@ -180,25 +104,38 @@ impl Router {
         if method.access != Access::Open {
             link.keep();
         }
-        if let Some(caller) = caller {
-            request.extensions_mut().insert(caller);
+        if let Some(caller) = &caller {
+            request.extensions_mut().insert(caller.id.clone());
         }
-        Ok(Passed { method, request })
+        Ok(Passed {
+            method,
+            request,
+            caller,
+        })
     }
 
     async fn work_off(
         &self,
-        call: &Call,
-        method: Method,
-        request: Request<Incoming>,
+        link: &Link,
+        passed: Passed,
     ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
-        let link = call.link();
+        let Passed {
+            method,
+            request,
+            caller,
+        } = passed;
         match (method.work, method.service) {
             // Past all bounds: an overloaded service is not a dead one.
             (Work::Here, Service::Health) => (self.health(link, request).await, None),
             (Work::Here, _) => (self.here(link, request).await, None),
             (Work::Aside { limit }, service) => self.aside(link, service, limit, request).await,
-            (Work::Stream(ending), _) => (self.stream(link, method, ending, request).await, None),
+            (Work::Stream(ending), _) => {
+                let lapse = self.gate.lapse(caller, method.access);
+                (
+                    self.stream(link, method, ending, request, lapse).await,
+                    None,
+                )
+            }
         }
     }
 
@@ -292,6 +229,7 @@ impl Router {
         method: Method,
         ending: Ending,
         request: Request<Incoming>,
+        lapse: impl Future<Output = Status> + Send + 'static,
     ) -> Response<Body> {
         let taken = match self.admission.stream() {
             Ok(taken) => taken,
@@ -303,7 +241,6 @@ impl Router {
         };
         // One that lies beyond what a clock can say is none.
         let deadline = wanted.and_then(|wanted| Instant::now().checked_add(wanted));
-        let caller = request.extensions().get::<CallerId>().cloned();
         let left = time_left(request.headers(), self.request_timeout);
         let (parts, body) = request.into_parts();
         let (asked, whole, asking) = Asked::stream(body);
@@ -322,7 +259,6 @@ impl Router {
             (_, _) => within_deadline(services.authorization.clone(), request, left).await,
         };
         leave_where_unasked(link, &performed, &whole);
-        let lapse = self.gate.lapse(caller, method.access);
         let leaving = link.leaving().clone().cancelled_owned();
         let end = Box::pin(async move {
             tokio::select! {
@@ -334,15 +270,6 @@ impl Router {
         performed
             .into_response()
             .map(|body| Body::new(StreamBody::new(body, end, ending, asking, taken)))
-    }
-}
-
-impl Services {
-    fn have(&self, service: Service) -> bool {
-        match service {
-            Service::Authorization | Service::Policy | Service::Health => true,
-            Service::ReflectionV1 | Service::ReflectionV1Alpha => self.reflection.is_some(),
-        }
     }
 }
 
@@ -358,6 +285,7 @@ fn leave_where_unasked(link: &Link, performed: &Performed, whole: &Whole) {
 struct Passed {
     method: Method,
     request: Request<Incoming>,
+    caller: Option<Admitted>,
 }
 
 /// `application/grpc`, alone, with a subtype (`+proto`) or with parameters.

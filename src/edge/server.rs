@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,7 @@ use super::connection::Service;
 use super::seats::Seats;
 use super::workers::Workers;
 use super::{Limits, Router, Seldom};
+use crate::reload::Reloaded;
 
 /// How long the loop rests when no connection can be accepted: descriptors ran out, most likely,
 /// and asking again at once would only burn a core.
@@ -34,16 +36,23 @@ pub struct Server {
     listener: TcpListener,
     router: Router,
     limits: Limits,
+    tls: Option<Arc<Reloaded<ServerConfig>>>,
 }
 
 impl Server {
-    /// A server on `listener`.
+    /// A server on `listener`, over TLS where there is something to encrypt with.
     #[must_use]
-    pub fn new(listener: TcpListener, router: Router, limits: Limits) -> Self {
+    pub fn new(
+        listener: TcpListener,
+        router: Router,
+        limits: Limits,
+        tls: Option<Arc<Reloaded<ServerConfig>>>,
+    ) -> Self {
         Self {
             listener,
             router,
             limits,
+            tls,
         }
     }
 
@@ -56,6 +65,7 @@ impl Server {
         let mut workers = Workers::start(&Arc::new(Service {
             router: self.router,
             limits: self.limits,
+            tls: self.tls,
             drain: drain.clone(),
         }))?;
         let mut door = Door {

@@ -16,7 +16,8 @@ pub use codec::Codec;
 pub use policy::PolicyApi;
 pub use reflection::reflection;
 pub(crate) use status::{
-    deadline_exceeded, malformed_timeout, message_too_large, overloaded, stopping,
+    caller_unknown, deadline_exceeded, malformed_timeout, message_too_large, overloaded,
+    role_missing, stopping,
 };
 
 /// The most bytes of a message, in and out, of FilterCatalog, the writes of the catalogue and

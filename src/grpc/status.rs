@@ -12,6 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::administrator;
 use crate::authorizer::Refusal;
+use crate::callers::{CallerId, Role};
 use crate::directory::DirectoryError;
 use crate::store::{StoreError, WriteError, WriteRefusal};
 
@@ -26,6 +27,9 @@ const MAX_VIOLATIONS: usize = 20;
 /// The most bytes of violations after the first: an error travels in headers, where they grow by a
 /// third, and clients accept 8 KiB of headers before they take the connection for broken.
 const MAX_VIOLATION_BYTES: usize = 3 << 10;
+
+/// The most characters of a caller's id that an error repeats.
+const MAX_NAMED: usize = 256;
 
 /// What is wrong with a request, field by field.
 #[derive(Debug, Default)]
@@ -211,6 +215,26 @@ pub(super) fn answer_too_large(bytes: usize, limit: usize) -> Status {
 /// A request that is larger than a message may be; `message` says by how much.
 pub(crate) fn message_too_large(message: &str) -> Status {
     status(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
+}
+
+/// A caller that has not proved who it is.
+pub(crate) fn caller_unknown(why: &str) -> Status {
+    let message = format!("who calls is not known: {why}");
+    status(Code::Unauthenticated, "CALLER_UNKNOWN", message)
+}
+
+/// A caller that may not call this: it lacks a role, any or the one that is needed.
+pub(crate) fn role_missing(caller: &CallerId, needed: Option<Role>) -> Status {
+    // An id may be long, and an error travels in headers.
+    let caller: String = caller.as_str().chars().take(MAX_NAMED).collect();
+    let message = match needed {
+        Some(role) => format!(
+            "`{caller}` may not call this: it takes the role `{}`",
+            role.name()
+        ),
+        None => format!("`{caller}` may not call this: it has no role"),
+    };
+    status(Code::PermissionDenied, "ROLE_MISSING", message)
 }
 
 /// More is asked than can be worked on.

@@ -8,7 +8,7 @@ use portcullis::administrator::Administrator;
 use portcullis::app::Drained;
 use portcullis::authorizer::Authorizer;
 use portcullis::directory::{Directory, DirectoryConfig};
-use portcullis::edge::{self, Limits, Router, Server};
+use portcullis::edge::{self, Limits, Router, Server, Services};
 use portcullis::grpc::{AuthorizationApi, PolicyApi};
 use portcullis::proto::v1::authorization_service_client::AuthorizationServiceClient;
 use portcullis::store::Store as _;
@@ -54,8 +54,9 @@ impl GatedServer {
             request_timeout,
             ..Limits::default()
         };
-        let router = Router::new(api, policy, health, edge::Gate::open(), &limits).unwrap();
-        let server = Server::new(listener, router, limits);
+        let services = Services::new(api, policy, health);
+        let router = Router::new(services, edge::Gate::open(), &limits).unwrap();
+        let server = Server::new(listener, router, limits, None);
         let serving = tokio::spawn(server.serve(drain.clone(), grace));
         Self {
             gate,

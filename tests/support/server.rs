@@ -35,6 +35,7 @@ pub fn config(store: StoreChoice) -> ServeConfig {
         },
         tls: None,
         auth: AuthConfig::Anyone,
+        shutdown_delay: Duration::ZERO,
         shutdown_grace: Duration::from_secs(5),
         reflection: true,
     }

@@ -34,6 +34,13 @@ pub struct CallArgs {
     #[arg(long, value_name = "COUNT", default_value = "16", value_parser = value::count(1_usize..=10_000))]
     pub max_large_in_flight: usize,
 
+    /// How long to go on as before after SIGTERM or SIGINT, not ready already
+    ///
+    /// Then connections are told to leave. Give a few seconds where calls come through a balancer
+    /// that notices only after a while that this replica is not ready, as in Kubernetes.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = value::grace)]
+    pub shutdown_delay: Duration,
+
     /// How long calls may go on after SIGTERM or SIGINT, before they are cut
     ///
     /// The exit code is 0 when all of them finished, and 1 when some were cut. Keep it below the
