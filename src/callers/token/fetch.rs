@@ -113,7 +113,11 @@ impl Place {
         let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?;
         Ok(Answer::Keys {
             body: body.to_bytes(),
-            etag: head.headers.get(ETAG).cloned(),
+            etag: head
+                .headers
+                .get(ETAG)
+                .filter(|etag| !etag.is_empty())
+                .cloned(),
         })
     }
 
