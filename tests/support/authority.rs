@@ -59,7 +59,7 @@ impl Authority {
     /// A client of these names.
     pub fn client(&self, names: &[Name<'_>]) -> Identity {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
-        let text = |text| Ia5String::try_from(text).unwrap();
+        let text = |text: &str| Ia5String::try_from(text).unwrap();
         let name = |name: &Name<'_>| match *name {
             Name::Uri(uri) => SanType::URI(text(uri)),
             Name::Dns(host) => SanType::DnsName(text(host)),

@@ -15,8 +15,11 @@ use super::authority::Identity;
 /// What the server answers.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// This set, with this `ETag`; 304 to whoever has it.
-    Keys { body: String, etag: &'static str },
+    /// This set, with this `ETag` where there is one; 304 to whoever has it.
+    Keys {
+        body: String,
+        etag: Option<&'static str>,
+    },
     /// This status, and these lines of the head besides.
     Status(u16, &'static str),
     /// Nothing, for as long as the caller waits.
@@ -139,10 +142,15 @@ fn serve(
     let (status, lines, body) = match answer {
         Answer::Silence => return Ok(Kind::Silent),
         Answer::Status(status, lines) => (status, lines.to_owned(), String::new()),
-        Answer::Keys { etag, .. } if head.contains(&format!("if-none-match: {etag}")) => {
+        Answer::Keys {
+            etag: Some(etag), ..
+        } if head.contains(&format!("if-none-match: {etag}")) => {
             (304, String::new(), String::new())
         }
-        Answer::Keys { body, etag } => (200, format!("etag: {etag}\r\n"), body),
+        Answer::Keys { body, etag } => {
+            let line = etag.map(|etag| format!("etag: {etag}\r\n"));
+            (200, line.unwrap_or_default(), body)
+        }
     };
     let length = body.len();
     write!(

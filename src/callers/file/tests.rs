@@ -68,7 +68,7 @@ fn what_is_wrong_is_told_by_line_and_field() {
     let a = "- { id: a, roles: [check] }\n";
     for (text, want) in [
         (String::new(), "line 1: callers: is missing"),
-        ("# nobody\n".into(), "line 1: callers: is missing"),
+        ("# nobody\n".into(), "line 2: callers: is missing"),
         ("callers:\n".into(), "line 1: callers: is missing"),
         (
             "callers: []".into(),

@@ -1,7 +1,7 @@
 //! The signatures of tokens, verified by ring: what the JWT library needs to know of cryptography.
 //!
 //! Of its own two providers one is a second cryptographic library beside ring, and the other has an
-//! RSA that leaks its private key by timing.
+//! RSA with an open advisory.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};

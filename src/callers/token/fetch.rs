@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, ETAG, HOST, IF_NONE_MATCH};
+use http::header::{ACCEPT, AUTHORIZATION, ETAG, IF_NONE_MATCH};
 use http::uri::Scheme;
 use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Empty, Limited};
@@ -25,7 +25,7 @@ use super::keys::MAX_BYTES;
 
 /// Where keys are asked for, and how. Displayed, it has no secret: neither the query nor whatever
 /// stands before the host.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Place {
     url: Uri,
     ca: Option<PathBuf>,
@@ -88,9 +88,6 @@ impl Place {
         let (connector, bearer) = prepared.await??;
         let mut request = Request::get(self.url.clone())
             .header(ACCEPT, "application/jwk-set+json, application/json");
-        if let Some(host) = self.url.authority() {
-            request = request.header(HOST, host.as_str());
-        }
         if let Some(bearer) = bearer {
             request = request.header(AUTHORIZATION, bearer);
         }
@@ -113,7 +110,11 @@ impl Place {
         let body = body.map_err(|error| anyhow::anyhow!("the answer broke off: {error}"))?;
         Ok(Answer::Keys {
             body: body.to_bytes(),
-            etag: head.headers.get(ETAG).cloned(),
+            etag: head
+                .headers
+                .get(ETAG)
+                .filter(|etag| !etag.is_empty())
+                .cloned(),
         })
     }
 
@@ -163,6 +164,12 @@ impl fmt::Display for Place {
             write!(f, ":{port}")?;
         }
         f.write_str(self.url.path())
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -234,6 +241,7 @@ mod tests {
         }
         let shown = place("http://localhost:1/keys?secret=hush").unwrap();
         assert_eq!(shown.to_string(), "http://localhost:1/keys");
+        assert_eq!(format!("{shown:?}"), "http://localhost:1/keys");
     }
 
     #[test]

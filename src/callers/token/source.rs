@@ -19,7 +19,7 @@ use super::keys::KeySet;
 use crate::clock::Moment;
 
 /// How often the address is asked where nothing else makes it.
-const EVERY: Duration = Duration::from_mins(5);
+const EVERY: Duration = Duration::from_secs(5 * 60);
 /// How long a token waits for the keys that it made asked for.
 const WAIT: Duration = Duration::from_secs(2);
 /// How soon tokens can make it asked again.
@@ -139,7 +139,8 @@ impl Remote {
                         from = %self.place,
                         error = format!("{error:#}"),
                         failures,
-                        "the keys of tokens cannot be had: those of before go on"
+                        keys = self.keys().map_or(0, |keys| keys.len()),
+                        "the keys of tokens cannot be had: those that there are go on"
                     );
                     let pause = after_failure;
                     after_failure = (pause * 2).min(LONGEST_PAUSE);
