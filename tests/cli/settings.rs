@@ -196,6 +196,54 @@ fn a_wrong_value_is_told_with_its_flag_or_variable_and_what_is_accepted() {
             "inof",
             "a level (`off`, `error`, `warn`, `info`, `debug`, `trace`) is",
         ),
+        (
+            "serve",
+            "auth",
+            "tls",
+            "`none`, `mtls`, `jwt` or `mtls,jwt` is accepted",
+        ),
+        (
+            "serve",
+            "trust-domain",
+            "Portal",
+            "a trust domain has 1 to 255 lower-case letters",
+        ),
+        (
+            "serve",
+            "jwt-jwks",
+            "http://issuer/keys",
+            "a file or an `https://` URL is accepted",
+        ),
+        (
+            "serve",
+            "jwt-issuer",
+            "an issuer",
+            "text of 1 to 2048 bytes without spaces is accepted",
+        ),
+        (
+            "serve",
+            "max-header-list",
+            "1024",
+            "a whole number from `4096` to `1048576` is accepted",
+        ),
+        (
+            "serve",
+            "workers",
+            "0",
+            "a whole number from `1` to `1024` is accepted",
+        ),
+        (
+            "serve",
+            "keepalive",
+            "10ms",
+            "a time with its unit is accepted, from `100ms` to `1h`: ",
+        ),
+        (
+            "serve",
+            "max-connection-age",
+            "2days",
+            "a time with its unit is accepted, from `1s` to `24h`: ",
+        ),
         ("export", "format", "xml", "`yaml` or `json` is accepted"),
         ("matrix", "format", "json", "`yaml` or `table` is accepted"),
         ("check a b", "json", "on", switch),
@@ -209,13 +257,13 @@ fn a_wrong_value_is_told_with_its_flag_or_variable_and_what_is_accepted() {
             "check a b",
             "endpoint",
             "portal",
-            "`host:port` or `http://host:port` is accepted, such as `127.0.0.1:50051`",
+            "`host:port`, `http://host:port` or `https://host:port` is accepted, such as",
         ),
         (
             "features a",
             "endpoint",
-            "https://portal:443",
-            "TLS is not offered yet, it comes with the authentication of callers",
+            "https://portal",
+            "`host:port`, `http://host:port` or `https://host:port` is accepted, such as",
         ),
         (
             "catalog a",
@@ -282,12 +330,27 @@ fn settings_that_do_not_go_together_are_refused() {
         (
             "serve --listen [::]:50051",
             &[],
-            "`--listen` is `[::]:50051`, which other machines may reach, and callers are not authenticated yet",
+            "`--listen` is `[::]:50051`, which other machines may reach, and callers do not prove who they are",
         ),
         (
             "serve",
             &[("PORTCULLIS_LISTEN", "10.0.0.1:50051")],
             "`PORTCULLIS_LISTEN` is `10.0.0.1:50051`, which other machines may reach",
+        ),
+        (
+            "serve --auth mtls",
+            &[("PORTCULLIS_CALLERS", "callers.yaml")],
+            "`--auth` is `mtls`: `--tls-cert`, `--tls-key` and `--tls-client-ca` are needed too",
+        ),
+        (
+            "serve",
+            &[("PORTCULLIS_JWT_ISSUER", "https://issuer")],
+            "`PORTCULLIS_JWT_ISSUER` is for tokens, and `--auth` is `none`: give `jwt` there too",
+        ),
+        (
+            "check a b --endpoint portal:1",
+            &[("PORTCULLIS_TOKEN_FILE", "token")],
+            "`PORTCULLIS_TOKEN_FILE` would be sent to `portal:1` without TLS",
         ),
         (
             "migrate",
@@ -344,6 +407,13 @@ fn a_secret_is_never_printed() {
         &[("PORTCULLIS_DATABSE_URL", url)],
     ));
     runs.push(run(&["check", "a", "b", "--endpoint", url], &[]));
+    // A token where its file belongs.
+    let token = "eyJhbGciOiJFUzI1NiJ9.hunter2.c2ln";
+    for line in ["check a b", "account list"] {
+        let words: Vec<_> = line.split(' ').collect();
+        runs.push(run(&[&words[..], &["--token-file", token]].concat(), &[]));
+        runs.push(run(&words, &[("PORTCULLIS_TOKEN_FILE", token)]));
+    }
     for run in runs {
         let text = format!("{}{}", run.out, run.err);
         assert!(!text.contains("hunter2"), "{text}");
