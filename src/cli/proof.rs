@@ -173,7 +173,7 @@ mod tests {
     fn a_token_is_one_line_that_prints() {
         for text in ["hunter2", "hunter2\n", "hunter2\r\n"] {
             let value = Bearer::parse(text.as_bytes()).unwrap();
-            assert_eq!(value.to_str(), Ok("Bearer hunter2"), "{text:?}");
+            assert_eq!(value.to_str().unwrap(), "Bearer hunter2", "{text:?}");
         }
         for text in ["", "\n", "a b", "a\nb\n", "a\n\n", "é", "a\0", " a"] {
             assert!(Bearer::parse(text.as_bytes()).is_none(), "{text:?}");
