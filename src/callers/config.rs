@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 /// How callers prove who they are.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a process has one")]
 pub enum AuthConfig {
     /// Not at all: whoever can connect is `anonymous`, and may do everything.
     Anyone,

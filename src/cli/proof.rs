@@ -136,32 +136,34 @@ pub(super) async fn handshake(
 
 /// Why there is no TLS with `endpoint`, where that is what `error` says.
 pub(super) fn in_words(error: &rustls::Error, endpoint: &Endpoint) -> String {
-    use CertificateError::{
-        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
-        NotValidYetContext, UnknownIssuer,
+    use CertificateError as Wrong;
+    use rustls::Error;
+    if matches!(error, Error::InvalidMessage(_)) {
+        return "it does not speak TLS; `http://` asks without".to_owned();
+    }
+    if let Error::AlertReceived(alert) = error {
+        return format!("it refused with the alert {alert:?}");
+    }
+    let Error::InvalidCertificate(wrong) = error else {
+        return error.to_string();
     };
-    match error {
-        rustls::Error::InvalidCertificate(UnknownIssuer) => {
-            "its certificate is of no authority that is trusted here; `--tls-ca` names another"
-                .to_owned()
-        }
-        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
-            format!(
-                "its certificate is for another name than `{}`",
-                endpoint.host()
-            )
-        }
-        rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {
-            "its certificate has expired".to_owned()
-        }
-        rustls::Error::InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
-            "its certificate is not valid yet".to_owned()
-        }
-        rustls::Error::InvalidMessage(_) => {
-            "it does not speak TLS; `http://` asks without".to_owned()
-        }
-        rustls::Error::AlertReceived(alert) => format!("it refused with the alert {alert:?}"),
-        other => other.to_string(),
+    if matches!(wrong, Wrong::UnknownIssuer) {
+        "its certificate is of no authority that is trusted here; `--tls-ca` names another"
+            .to_owned()
+    } else if matches!(
+        wrong,
+        Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }
+    ) {
+        format!(
+            "its certificate is for another name than `{}`",
+            endpoint.host()
+        )
+    } else if matches!(wrong, Wrong::Expired | Wrong::ExpiredContext { .. }) {
+        "its certificate has expired".to_owned()
+    } else if matches!(wrong, Wrong::NotValidYet | Wrong::NotValidYetContext { .. }) {
+        "its certificate is not valid yet".to_owned()
+    } else {
+        error.to_string()
     }
 }
 

@@ -1,8 +1,10 @@
 //! Commands that ask a service over TLS, and that prove who runs them.
 
 use std::future::poll_fn;
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::sync::Arc;
 
 use portcullis::edge::tls::server_config;
@@ -15,11 +17,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::support::server::Server;
-use super::{Run, run};
+use super::{Run, command, run};
 
 type Authority = Issuer<'static, KeyPair>;
 
 const QUESTION: &str = "check northwind-games pricing.view";
+/// One key, from the examples of RFC 7517.
+const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","kid":"1","alg":"ES256",
+    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+    "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
 const TOKEN: &str = "c2VjcmV0.hunter2";
 
 /// Authorities, and files that a command can be given.
@@ -45,6 +51,11 @@ impl Files {
         }
         write("token", &format!("{TOKEN}\n"));
         write("two-lines", "a\nb\n");
+        write(
+            "callers.yaml",
+            "callers: [{ id: client.example, roles: [check] }]\n",
+        );
+        write("jwks.json", JWKS);
         let server = identity(&servers, "127.0.0.1", |_| {});
         write("server.pem", &server.0);
         write("server.key", &server.1);
@@ -317,5 +328,63 @@ async fn a_token_goes_along_with_each_call_and_is_never_printed() {
             assert!(error.contains(want), "{line}: {error}");
             assert!(!error.contains(TOKEN), "{error}");
         }
+    }
+}
+
+/// What `serve` says of itself once it listens.
+fn said(files: &Files, flags: &str) -> String {
+    let words = flags
+        .split_whitespace()
+        .map(|word| match word.strip_prefix('@') {
+            Some(name) => files.path(name).to_str().unwrap().to_owned(),
+            None => word.to_owned(),
+        });
+    let words: Vec<_> = words.collect();
+    let mut arguments = vec!["serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"];
+    arguments.extend(words.iter().map(String::as_str));
+    let mut serving = command(&arguments, &[])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
+    let mut block = String::new();
+    while !block.contains("\n  callers  ") {
+        block.push_str(&lines.next().unwrap().unwrap());
+        block.push('\n');
+    }
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+    // What it wrote before it was killed, all of it at once with the line about callers.
+    lines.for_each(|line| block.push_str(&line.unwrap()));
+    block
+}
+
+#[test]
+fn serve_says_who_may_call_and_prints_no_line_that_would_not_work() {
+    let files = Files::new();
+    let mtls = "--auth mtls --tls-cert @server.pem --tls-key @server.key --tls-client-ca @client-ca.pem \
+                --callers @callers.yaml";
+    let roles = format!("roles from {}\n", files.path("callers.yaml").display());
+    let tls = "--tls-cert @server.pem --tls-key @server.key";
+    for (flags, is_encrypted, callers) in [
+        (mtls, true, format!("mTLS, {roles}")),
+        (tls, true, "anyone who can connect\n".to_owned()),
+        (
+            "--auth jwt --jwt-issuer i --jwt-audience a --jwt-jwks @jwks.json --callers @callers.yaml",
+            false,
+            format!("tokens, {roles}"),
+        ),
+    ] {
+        let block = said(&files, flags);
+        assert_eq!(block.contains(" over TLS\n"), is_encrypted, "{block}");
+        assert!(
+            block.contains(&format!("\n  callers  {callers}")),
+            "{block}"
+        );
+        assert!(block.contains("No store is configured"), "{block}");
+        assert!(
+            !block.contains("paste") && !block.contains("grpcurl"),
+            "{block}"
+        );
     }
 }
