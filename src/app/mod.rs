@@ -22,7 +22,7 @@ use crate::authorizer::Authorizer;
 use crate::callers::{AuthConfig, TlsFiles};
 use crate::directory::{Directory, DirectoryConfig};
 use crate::domain::FeatureMatrix;
-use crate::edge::{Limits, Router, Server};
+use crate::edge::{Gate, Limits, Router, Server};
 use crate::grpc::{AuthorizationApi, PolicyApi, reflection};
 use crate::http::{self, Readiness};
 use crate::store::memory::MemoryStore;
@@ -157,24 +157,22 @@ impl Bound {
         ));
         let probes = tokio::spawn(http::serve(self.probes, readiness));
 
-        let api = AuthorizationApi::new(Authorizer::new(directory));
+        // The loader ends with the last directory, and may not do so before the service does.
+        let api = AuthorizationApi::new(Authorizer::new(directory.clone()));
         let policy = PolicyApi::new(administrator);
-        let mut router = Router::new(
-            api,
-            policy,
-            health,
-            self.limits.request_timeout,
-            shutdown.clone(),
-        )?;
+        let gate = Gate::open();
+        let mut router = Router::new(api, policy, health, gate, &self.limits)?;
         if self.reflection {
             let (v1, v1alpha) = reflection()?;
             router = router.with_reflection(v1, v1alpha);
         }
-        let served = Server::new(self.grpc, router).serve(shutdown, self.shutdown_grace);
+        let server = Server::new(self.grpc, router, self.limits);
+        let served = server.serve(shutdown, self.shutdown_grace);
         let drained = tokio::select! {
-            drained = served => Ok(drained),
+            drained = served => Ok(drained?),
             ended = &mut loader => Err(anyhow::anyhow!("the loader has died: {ended:?}")),
         };
+        drop(directory);
         probes.abort();
         keep_told.abort();
         loader.abort();

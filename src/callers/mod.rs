@@ -4,8 +4,16 @@
 //! gives ids their roles. Nothing here knows of requests: it turns bytes into ids, and ids into
 //! roles.
 
+mod certificate;
 mod config;
+mod file;
 mod role;
+mod spiffe;
+pub mod token;
+mod unproved;
 
+pub use certificate::certificate_caller;
 pub use config::{AuthConfig, JwksSource, JwtConfig, MtlsConfig, TlsFiles};
-pub use role::{CallerId, Role};
+pub use file::{Callers, CallersError, MAX_CALLERS};
+pub use role::{CallerId, MalformedCallerId, Role};
+pub use unproved::{BadCertificate, BadToken, Unproved};

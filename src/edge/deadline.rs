@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
-use crate::grpc::malformed_timeout;
+use crate::grpc::{deadline_exceeded, malformed_timeout};
 
 /// How long a call may take: what its `grpc-timeout` says, and at most `longest`.
 pub(super) fn time_left(headers: &HeaderMap, longest: Duration) -> Result<Duration, Status> {
@@ -19,6 +20,15 @@ pub(super) fn wanted(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
     };
     let wanted = value.to_str().ok().and_then(parse);
     wanted.map(Some).ok_or_else(malformed_timeout)
+}
+
+/// Comes when the deadline passes; never where there is none.
+pub(super) async fn passes(deadline: Option<Instant>) -> Status {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+    deadline_exceeded()
 }
 
 /// One to eight digits and a unit, as gRPC over HTTP/2 has it.

@@ -12,11 +12,12 @@ mod reflection;
 mod status;
 
 pub use authorization::AuthorizationApi;
-pub use caller::Caller;
 pub use codec::Codec;
 pub use policy::PolicyApi;
 pub use reflection::reflection;
-pub(crate) use status::{deadline_exceeded, malformed_timeout, message_too_large, stopping};
+pub(crate) use status::{
+    deadline_exceeded, malformed_timeout, message_too_large, overloaded, stopping,
+};
 
 /// The most bytes of a message, in and out, of FilterCatalog, the writes of the catalogue and
 /// PreviewPartnerPolicy.

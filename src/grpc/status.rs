@@ -213,6 +213,17 @@ pub(crate) fn message_too_large(message: &str) -> Status {
     status(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
 }
 
+/// More is asked than can be worked on.
+pub(crate) fn overloaded() -> Status {
+    let mut details = info("OVERLOADED");
+    details.set_retry_info(Some(RETRY_AFTER));
+    Status::with_error_details(
+        Code::ResourceExhausted,
+        "the service has more to do than it can: try again, or elsewhere",
+        details,
+    )
+}
+
 /// A stream that ends because the service does.
 pub(crate) fn stopping() -> Status {
     Status::unavailable("the service is stopping")

@@ -124,10 +124,10 @@ async fn a_request_that_never_ends_has_a_deadline() {
     let mut config = config(demo::store());
     config.limits.request_timeout = Duration::from_millis(200);
     let server = Server::start(config).await;
-    let connection = Connection::open(server.grpc).await;
     let methods = METHODS.into_iter().chain(["WatchChanges"]).map(path);
     for path in methods.chain(["Check", "Watch"].map(|one| format!("/grpc.health.v1.Health/{one}")))
     {
+        let connection = Connection::open(server.grpc).await;
         let mut requests = connection.requests.clone().ready().await.unwrap();
         let request = connection.request(&path);
         let (answer, mut sending) = requests.send_request(request, false).unwrap();
@@ -136,8 +136,13 @@ async fn a_request_that_never_ends_has_a_deadline() {
         let answer = within("the deadline", read(answer)).await.unwrap();
         let want = because(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
         assert_eq!(refused(&answer.grpc().unwrap()), want, "{path}");
+        // Whoever does not go on is told to leave, though it still has more to say.
+        let told = within(&format!("the end of {path}"), connection.closed)
+            .await
+            .unwrap();
+        assert!(told.is_ok(), "{path}: {told:?}");
+        drop(sending);
     }
-    drop(connection);
     assert_eq!(server.stop().await, Drained::Clean);
 }
 

@@ -20,10 +20,10 @@ const FLOORS: [Floor; 10] = [
         modules: &["clock", "reload", "pem"],
         knows: &[],
     },
-    // Who may call is no matter of what is decided.
+    // Who may call is no matter of what is decided: of the domain it takes the reader of YAML.
     Floor {
         modules: &["callers"],
-        knows: &["clock", "reload", "pem"],
+        knows: &["clock", "reload", "pem", "domain"],
     },
     // Generated, and so known to those alone who speak gRPC or start those who do.
     Floor {

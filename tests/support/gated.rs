@@ -8,7 +8,7 @@ use portcullis::administrator::Administrator;
 use portcullis::app::Drained;
 use portcullis::authorizer::Authorizer;
 use portcullis::directory::{Directory, DirectoryConfig};
-use portcullis::edge::{Router, Server};
+use portcullis::edge::{self, Limits, Router, Server};
 use portcullis::grpc::{AuthorizationApi, PolicyApi};
 use portcullis::proto::v1::authorization_service_client::AuthorizationServiceClient;
 use portcullis::store::Store as _;
@@ -28,7 +28,7 @@ pub struct GatedServer {
     pub gate: Arc<Gate>,
     pub grpc: SocketAddr,
     drain: CancellationToken,
-    serving: JoinHandle<Drained>,
+    serving: JoinHandle<std::io::Result<Drained>>,
     loader: JoinHandle<()>,
 }
 
@@ -50,8 +50,13 @@ impl GatedServer {
         let health = HealthServer::new(HealthService::from_health_reporter(HealthReporter::new()));
         let api = AuthorizationApi::new(Authorizer::new(directory));
         let policy = PolicyApi::new(administrator);
-        let router = Router::new(api, policy, health, request_timeout, drain.clone()).unwrap();
-        let serving = tokio::spawn(Server::new(listener, router).serve(drain.clone(), grace));
+        let limits = Limits {
+            request_timeout,
+            ..Limits::default()
+        };
+        let router = Router::new(api, policy, health, edge::Gate::open(), &limits).unwrap();
+        let server = Server::new(listener, router, limits);
+        let serving = tokio::spawn(server.serve(drain.clone(), grace));
         Self {
             gate,
             grpc,
@@ -79,7 +84,7 @@ impl GatedServer {
 
     pub async fn stop(self) -> Drained {
         self.drain.cancel();
-        let drained = within("the drain", self.serving).await.unwrap();
+        let drained = within("the drain", self.serving).await.unwrap().unwrap();
         self.loader.abort();
         drained
     }

@@ -9,6 +9,7 @@
     reason = "each test binary is a crate of its own and uses a part of this"
 )]
 
+pub mod authority;
 pub mod cases;
 mod cluster;
 pub mod demo;
@@ -16,6 +17,7 @@ pub mod gate;
 pub mod gated;
 mod gated_policies;
 pub mod http2;
+pub mod jwks;
 pub mod load;
 pub mod methods;
 pub mod oracle;
@@ -29,6 +31,7 @@ pub mod replicas;
 pub mod requests;
 pub mod server;
 pub mod soak;
+pub mod tokens;
 
 use std::sync::LazyLock;
 use std::time::Duration;

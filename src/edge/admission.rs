@@ -1,0 +1,146 @@
+//! How many calls are worked on at once.
+//!
+//! What is above a bound is shed before anything was done for it: a call that would only wait for
+//! others takes memory and answers too late. Health is asked past these bounds, so that an
+//! overloaded service is not taken for a dead one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+
+use super::Limits;
+use crate::grpc::overloaded;
+
+/// A message above this is large.
+pub(super) const LARGE: usize = 256 << 10;
+/// How long a large message may wait for others before its call is shed.
+const LARGE_WAITS: Duration = Duration::from_secs(1);
+
+/// The bounds, and what is taken of them.
+#[derive(Debug)]
+pub(super) struct Admission {
+    in_flight: Count,
+    streams: Count,
+    large: Arc<Semaphore>,
+    /// Calls whose answer may turn out to be large: so many that as many large answers again can
+    /// wait for those that are being sent.
+    aside: Arc<Semaphore>,
+}
+
+/// What is counted up to a bound.
+#[derive(Debug)]
+struct Count {
+    taken: Arc<AtomicUsize>,
+    most: usize,
+}
+
+/// One of what is counted, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Taken(Arc<AtomicUsize>);
+
+impl Admission {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let count = || Count {
+            taken: Arc::default(),
+            most: limits.max_in_flight,
+        };
+        Self {
+            in_flight: count(),
+            streams: count(),
+            large: Arc::new(Semaphore::new(limits.max_large_in_flight)),
+            aside: Arc::new(Semaphore::new(limits.max_large_in_flight)),
+        }
+    }
+
+    /// A place for a call until it is answered.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(super) fn call(&self) -> Result<Taken, Status> {
+        self.in_flight.take()
+    }
+
+    /// A place for a stream, which may last; those wait more than they work, and have the same
+    /// bound to themselves.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(super) fn stream(&self) -> Result<Taken, Status> {
+        self.streams.take()
+    }
+
+    /// A place for a large message if there is one now.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(super) fn large_now(&self) -> Result<OwnedSemaphorePermit, Status> {
+        let taken = Arc::clone(&self.large).try_acquire_owned();
+        taken.map_err(|_none_left| overloaded())
+    }
+
+    /// A place for a large message, waited for a while.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(super) async fn large(&self) -> Result<OwnedSemaphorePermit, Status> {
+        let taken = Arc::clone(&self.large).acquire_owned();
+        match tokio::time::timeout(LARGE_WAITS, taken).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(overloaded()),
+        }
+    }
+
+    /// A place to work off a call whose answer may turn out to be large.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(super) async fn aside(&self) -> Result<OwnedSemaphorePermit, Status> {
+        let taken = Arc::clone(&self.aside).acquire_owned();
+        taken.await.map_err(|_closed| overloaded())
+    }
+}
+
+impl Count {
+    fn take(&self) -> Result<Taken, Status> {
+        let before = self.taken.fetch_add(1, Ordering::Relaxed);
+        let taken = Taken(Arc::clone(&self.taken));
+        match before < self.most {
+            true => Ok(taken),
+            false => Err(overloaded()),
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_above_the_bound_is_shed_and_leaves_no_trace() {
+        let admission = Admission::new(&Limits {
+            max_in_flight: 2,
+            ..Limits::default()
+        });
+        let first = admission.call().unwrap();
+        let second = admission.call().unwrap();
+        for _ in 0..3 {
+            let status = admission.call().unwrap_err();
+            assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        }
+        let stream = admission.stream().unwrap();
+        drop(first);
+        let third = admission.call().unwrap();
+        assert!(admission.call().is_err());
+        drop((second, third, stream));
+        assert_eq!(admission.in_flight.taken.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,256 @@
+//! Floods that the HTTP library lets through.
+//!
+//! h2 bounds resets before a stream was accepted, CONTINUATION and empty DATA; PING, SETTINGS and
+//! resets that a peer provokes cost it work without an end. Here they cost an allowance: each such
+//! frame, sent or provoked, takes one from it; time and answers give back. When nothing is left the
+//! connection is closed.
+//!
+//! Answers give back because honest clients ping with the data that they receive, to measure the
+//! line, and cancel calls: what they spend stays in proportion to what they are answered. A flood is
+//! answered nothing.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::frames::{Frame, Frames};
+use crate::clock::Moment;
+
+/// So many frames may come at once: a client that cancels all of its calls sends some hundreds.
+const BURST: u32 = 500;
+/// So many a second may come for ever.
+const REFILL: u32 = 250;
+
+/// What a connection may still spend.
+#[derive(Debug)]
+struct Allowance {
+    left: u32,
+    refilled: Moment,
+}
+
+impl Allowance {
+    fn new(now: Moment) -> Self {
+        Self {
+            left: BURST,
+            refilled: now,
+        }
+    }
+
+    /// Takes one; whether it was there.
+    fn spend(&mut self, now: impl FnOnce() -> Moment) -> bool {
+        if self.left == 0 {
+            let now = now();
+            let earned = now.since(self.refilled).as_millis() * u128::from(REFILL) / 1_000;
+            self.left = u32::try_from(earned).unwrap_or(BURST).min(BURST);
+            if self.left > 0 {
+                self.refilled = now;
+            }
+        }
+        let had = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        had
+    }
+
+    fn give_back(&mut self) {
+        self.left = BURST.min(self.left + 1);
+    }
+}
+
+/// What is known of a connection from the bytes that passed.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    spoke: AtomicBool,
+    flooded: AtomicBool,
+}
+
+impl Pulse {
+    /// Whether the peer has sent a frame.
+    pub(super) fn spoke(&self) -> bool {
+        self.spoke.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer has sent or provoked more than it may.
+    pub(super) fn flooded(&self) -> bool {
+        self.flooded.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection whose frames are counted.
+#[derive(Debug)]
+pub(super) struct Guard<I> {
+    inner: I,
+    received: Frames,
+    sent: Frames,
+    allowance: Allowance,
+    pulse: Arc<Pulse>,
+}
+
+impl<I> Guard<I> {
+    /// `inner`, guarded.
+    pub(super) fn new(inner: I) -> (Self, Arc<Pulse>) {
+        let pulse = Arc::new(Pulse::default());
+        let guard = Self {
+            inner,
+            received: Frames::of_client(),
+            sent: Frames::of_server(),
+            allowance: Allowance::new(Moment::now()),
+            pulse: Arc::clone(&pulse),
+        };
+        (guard, pulse)
+    }
+
+    fn on_received(&mut self, bytes: &[u8]) {
+        let Self {
+            received,
+            allowance,
+            pulse,
+            ..
+        } = self;
+        received.pass(bytes, |frame| {
+            if !pulse.spoke() {
+                pulse.spoke.store(true, Ordering::Relaxed);
+            }
+            let costs = match frame {
+                Frame::Control | Frame::Reset { .. } => true,
+                Frame::Data | Frame::Other => false,
+            };
+            if costs && !allowance.spend(Moment::now) {
+                pulse.flooded.store(true, Ordering::Relaxed);
+            }
+        });
+    }
+
+    fn on_sent(&mut self, bytes: &[u8]) {
+        let Self {
+            sent,
+            allowance,
+            pulse,
+            ..
+        } = self;
+        sent.pass(bytes, |frame| match frame {
+            Frame::Data => allowance.give_back(),
+            // Without an error a reset ends a call that was answered before it was asked whole.
+            Frame::Reset { is_no_error: false } => {
+                if !allowance.spend(Moment::now) {
+                    pulse.flooded.store(true, Ordering::Relaxed);
+                }
+            }
+            Frame::Reset { is_no_error: true } | Frame::Control | Frame::Other => {}
+        });
+    }
+
+    fn verdict(&self) -> io::Result<()> {
+        match self.pulse.flooded() {
+            false => Ok(()),
+            true => Err(io::Error::other(
+                "too many resets, pings or settings for what was answered",
+            )),
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.verdict()?;
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        if let Poll::Ready(Ok(())) = &polled {
+            self.on_received(buffer.filled().get(before..).unwrap_or_default());
+            self.verdict()?;
+        }
+        polled
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Guard<I> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(written)) = polled {
+            self.on_sent(bytes.get(..written).unwrap_or_default());
+        }
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        if let Poll::Ready(Ok(mut written)) = polled {
+            for slice in slices {
+                let part = slice.get(..written.min(slice.len())).unwrap_or_default();
+                self.on_sent(part);
+                written -= part.len();
+            }
+        }
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// After `passed` since some moment.
+    fn after(passed: Duration) -> Moment {
+        let start = 1_000_000_000;
+        let passed = u64::try_from(passed.as_nanos()).unwrap();
+        Moment::from_nanos(start + passed).unwrap()
+    }
+
+    /// How many frames are let through that come at this rate.
+    fn let_through(a_second: u32, most: u32) -> u32 {
+        let mut allowance = Allowance::new(after(Duration::ZERO));
+        (0..most)
+            .find(|count| {
+                let now = after(Duration::from_secs(1) * *count / a_second);
+                !allowance.spend(|| now)
+            })
+            .unwrap_or(most)
+    }
+
+    #[test]
+    fn a_flood_is_cut_and_a_trickle_is_not() {
+        assert_eq!(let_through(100_000, 10_000), 501);
+        assert!(let_through(1_000, 10_000) <= 670);
+        assert!(let_through(500, 10_000) <= 1_000);
+        assert_eq!(let_through(249, 10_000), 10_000);
+    }
+
+    #[test]
+    fn answers_give_back_what_was_spent() {
+        let mut allowance = Allowance::new(after(Duration::ZERO));
+        for _ in 0..10_000 {
+            assert!(allowance.spend(|| after(Duration::ZERO)));
+            allowance.give_back();
+        }
+        assert_eq!(allowance.left, BURST);
+    }
+}
