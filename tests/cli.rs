@@ -13,6 +13,8 @@ mod serving;
 #[path = "cli/settings.rs"]
 mod settings;
 mod support;
+#[path = "cli/tls.rs"]
+mod tls;
 
 use std::process::{Command, Stdio};
 

@@ -9,6 +9,7 @@ use super::value::is_loopback;
 pub struct Endpoint {
     scheme: Option<Scheme>,
     authority: http::uri::Authority,
+    port: u16,
 }
 
 /// Whether a connection is encrypted.
@@ -52,6 +53,12 @@ impl Endpoint {
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether it is on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -74,13 +81,15 @@ impl Endpoint {
         };
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         let parsed: http::uri::Authority = authority.parse().map_err(|_malformed| accepted())?;
-        let port = parsed.port_u16().is_some_and(|port| port > 0);
-        if !port || parsed.host().is_empty() || authority.contains('@') {
+        let port = parsed.port_u16().filter(|port| *port > 0);
+        let port = port.ok_or_else(accepted)?;
+        if parsed.host().is_empty() || authority.contains('@') {
             return Err(accepted());
         }
         Ok(Self {
             scheme,
             authority: parsed,
+            port,
         })
     }
 }

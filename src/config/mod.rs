@@ -88,12 +88,15 @@ fn warning(name: &str, nearest: Option<&str>) -> String {
 }
 
 #[cfg(test)]
+mod caller_tests;
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    fn read_from(line: &str, variables: &[(&str, &str)]) -> Result<Invocation, String> {
+    pub(super) fn read_from(line: &str, variables: &[(&str, &str)]) -> Result<Invocation, String> {
         let arguments = std::iter::once("portcullis").chain(line.split_whitespace());
         let variables = variables
             .iter()
@@ -108,7 +111,7 @@ mod tests {
         })
     }
 
-    fn serve(line: &str, variables: &[(&str, &str)]) -> ServeArgs {
+    pub(super) fn serve(line: &str, variables: &[(&str, &str)]) -> ServeArgs {
         let invocation = read_from(&format!("serve {line}"), variables).unwrap();
         let Command::Serve(args) = invocation.command else {
             panic!("another command");

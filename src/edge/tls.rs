@@ -66,12 +66,13 @@ pub fn server_config(
         Some(pem) => builder.with_client_cert_verifier(verifier(pem, provider)?),
         None => builder.with_no_client_auth(),
     };
-    let mut config = builder
-        .with_single_cert(chain, key)
-        .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::NotAPair,
-            other => TlsError::Unusable(other),
-        })?;
+    let mut config = builder.with_single_cert(chain, key).map_err(|error| {
+        if error == rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) {
+            TlsError::NotAPair
+        } else {
+            TlsError::Unusable(error)
+        }
+    })?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
