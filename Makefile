@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test soak tools fmt fmt-check clippy lint doc proto-lint deny audit ci clean
+.PHONY: help run test soak tools fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
 
 PREPARE := tools/prepare.sh
 
@@ -56,9 +56,14 @@ deny: ## Check the licences, the bans and the sources of all dependencies
 	@$(PREPARE) cargo-deny
 	@deny=$$($(PREPARE) path cargo-deny) && "$$deny" --locked check --hide-inclusion-graph licenses bans sources
 
+# A database that cannot be fetched is an error of its own, and not an all-clear.
 audit: ## Check the dependencies for known vulnerabilities (fetches the advisory database)
 	@$(PREPARE) cargo-deny
 	@deny=$$($(PREPARE) path cargo-deny) && "$$deny" --locked check advisories
+
+sbom: ## Write what the program is made of, as CycloneDX: target/portcullis.cdx.json
+	@$(PREPARE) cargo-cyclonedx
+	@tools/sbom.sh
 
 ci: ## Everything that is checked before a change lands
 	@.ci/run

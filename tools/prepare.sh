@@ -6,13 +6,14 @@ set -euo pipefail
 readonly GRPCURL_VERSION=1.9.4 GRPCURL_NEEDS_GO=1.25.0
 readonly BUF_VERSION=1.75.0 BUF_NEEDS_GO=1.26.7
 readonly CARGO_DENY_VERSION=0.20.2
+readonly CARGO_CYCLONEDX_VERSION=0.5.9
 readonly POSTGRES_NEEDED=14
 
 usage() {
     cat <<'EOF'
-usage: tools/prepare.sh [postgres] [grpcurl] [buf] [cargo-deny]
+usage: tools/prepare.sh [postgres] [grpcurl] [buf] [cargo-deny] [cargo-cyclonedx]
        tools/prepare.sh env
-       tools/prepare.sh path grpcurl|buf|cargo-deny
+       tools/prepare.sh path grpcurl|buf|cargo-deny|cargo-cyclonedx
 
 Without arguments, makes ready what the tests need: postgres and grpcurl.
 `env` prints, for a shell to evaluate, the variables by which the tests find them:
@@ -20,8 +21,8 @@ PORTCULLIS_TEST_PG_BIN, the folder with initdb, pg_ctl and postgres, and
 PORTCULLIS_TEST_GRPCURL. `path` prints where a tool is kept.
 
 environment:
-  PORTCULLIS_TOOLS   where grpcurl, buf and cargo-deny are kept, each with its version
-                     in the folder's name, for every clone of this project
+  PORTCULLIS_TOOLS   where all of these but postgres are kept, each with its version in
+                     the folder's name, for every clone of this project
                      (default: ${XDG_CACHE_HOME:-$HOME/.cache}/portcullis/tools)
   PORTCULLIS_PG_BIN  the folder with initdb, pg_ctl and postgres, where it is neither on
                      the PATH nor at /usr/lib/postgresql/*/bin
@@ -87,7 +88,8 @@ tool_path() {
         grpcurl) version=$GRPCURL_VERSION ;;
         buf) version=$BUF_VERSION ;;
         cargo-deny) version=$CARGO_DENY_VERSION ;;
-        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, buf or cargo-deny" ;;
+        cargo-cyclonedx) version=$CARGO_CYCLONEDX_VERSION ;;
+        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, buf, cargo-deny or cargo-cyclonedx" ;;
     esac
     printf '%s\n' "$tools/$1-$version/$1"
 }
@@ -253,23 +255,27 @@ prepare_buf() {
     say buf "$BUF_VERSION, at $place"
 }
 
-prepare_cargo_deny() {
+# cargo_tool NAME VERSION
+cargo_tool() {
     local place
-    place=$(tool_path cargo-deny)
+    place=$(tool_path "$1")
     if [ ! -x "$place" ]; then
-        command -v cargo >/dev/null || fail cargo-deny "there is no cargo command on the PATH: install Rust"
-        make_staging cargo-deny
-        say cargo-deny "building $CARGO_DENY_VERSION: a few minutes, once"
-        # Its release profile optimises across all of its crates, which more than doubles the time of the build to save
-        # two seconds of a check.
-        quietly cargo-deny env CARGO_TARGET_DIR="$staging/target" \
+        command -v cargo >/dev/null || fail "$1" "there is no cargo command on the PATH: install Rust"
+        make_staging "$1"
+        say "$1" "building $2: a few minutes, once"
+        # A release profile that optimises across all crates more than doubles the time of a build to save two seconds
+        # of a check.
+        quietly "$1" env CARGO_TARGET_DIR="$staging/target" \
             CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=64 \
-            cargo install --locked --root "$staging/root" "cargo-deny@$CARGO_DENY_VERSION" ||
-            fail cargo-deny "it could not be built"
-        keep cargo-deny "$staging/root/bin/cargo-deny"
+            cargo install --locked --root "$staging/root" "$1@$2" || fail "$1" "it could not be built"
+        keep "$1" "$staging/root/bin/$1"
     fi
-    say cargo-deny "$CARGO_DENY_VERSION, at $place"
+    say "$1" "$2, at $place"
 }
+
+prepare_cargo_deny() { cargo_tool cargo-deny "$CARGO_DENY_VERSION"; }
+
+prepare_cargo_cyclonedx() { cargo_tool cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION"; }
 
 print_env() {
     local folder grpcurl
@@ -302,7 +308,7 @@ esac
 # Looked at as a whole first: a misspelt name should not show after minutes of building.
 for tool in "$@"; do
     case $tool in
-        postgres | grpcurl | buf | cargo-deny) ;;
+        postgres | grpcurl | buf | cargo-deny | cargo-cyclonedx) ;;
         *) printf 'tools/prepare.sh: unknown tool: %s\n\n' "$tool" >&2; usage >&2; exit 2 ;;
     esac
 done

@@ -102,9 +102,14 @@ fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
 }
 
 fn unavailable(reason: &str, message: impl Into<String>) -> Status {
+    retry(Code::Unavailable, reason, message)
+}
+
+/// What may well be otherwise soon.
+fn retry(code: Code, reason: &str, message: impl Into<String>) -> Status {
     let mut details = info(reason);
     details.set_retry_info(Some(RETRY_AFTER));
-    Status::with_error_details(Code::Unavailable, message, details)
+    Status::with_error_details(code, message, details)
 }
 
 impl From<Refusal> for Status {
@@ -135,6 +140,7 @@ impl From<DirectoryError> for Status {
             // UNAVAILABLE and not a denial: a caller that is told "no" stops asking, one that is
             // told "not now" tries another replica.
             DirectoryError::Unavailable(_) => unavailable("STORE_UNAVAILABLE", message),
+            DirectoryError::Overloaded(_) => retry(Code::ResourceExhausted, "OVERLOADED", message),
         }
     }
 }
@@ -330,6 +336,11 @@ mod tests {
                 Code::Unavailable,
                 "STORE_UNAVAILABLE",
             ),
+            (
+                Refusal::Directory(DirectoryError::Overloaded("why")),
+                Code::ResourceExhausted,
+                "OVERLOADED",
+            ),
         ] {
             let status = Status::from(refusal);
             let details = status.get_error_details();
@@ -338,7 +349,8 @@ mod tests {
                 (status.code(), info.reason.as_str(), info.domain.as_str()),
                 (code, reason, DOMAIN)
             );
-            assert_eq!(details.retry_info().is_some(), code == Code::Unavailable);
+            let passes = matches!(code, Code::Unavailable | Code::ResourceExhausted);
+            assert_eq!(details.retry_info().is_some(), passes);
             let item = item(&status);
             assert_eq!(
                 (item.code, item.message.as_str()),
