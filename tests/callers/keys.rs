@@ -1,7 +1,7 @@
 //! Keys from files and addresses: fresh, and where they cannot be had, those of before.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use portcullis::callers::token::{Proved, Tokens};
@@ -302,4 +302,61 @@ async fn an_address_that_may_not_be_asked_is_told_at_the_start() {
     assert!(told("http://issuer.example/keys").contains("neither `https://` nor"));
     let secret = told("https://me:hush@issuer.example/keys");
     assert!(secret.contains("a user or a password") && !secret.contains("hush"));
+}
+
+/// What is logged, as text.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn neither_tokens_nor_secrets_of_an_address_are_logged() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logged = tracing::subscriber::set_default(subscriber);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "hush").unwrap();
+    let issuer = Issuer::new();
+    let server = JwksServer::plain(Answer::Status(500, ""));
+    let running = start(JwksSource::Url {
+        url: format!("{}?key=hush", server.url).parse().unwrap(),
+        ca: None,
+        token_file: Some(file),
+    })
+    .unwrap();
+    let token = issuer.token_of(SUBJECT);
+    assert!(running.tokens.verify(&token).await.is_err());
+    server.answers(keys_of(&issuer));
+    let mut generation = running.tokens.generation();
+    timeout(PATIENCE, generation.changed())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(running.tokens.verify(&token).await.is_ok());
+    tracing::info!("{:?}", running.tokens);
+    assert!(server.heads().concat().contains("hush"));
+    let said = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for part in ["hush", token.as_str(), token.rsplit('.').next().unwrap()] {
+        assert!(!said.contains(part), "{said}");
+    }
+    for part in [
+        "the answer is 500; 200 is accepted",
+        "the keys of tokens are new",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
 }
