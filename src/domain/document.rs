@@ -13,7 +13,7 @@ use super::id::quote;
 
 /// How deep a document may be nested: twice what our files are. Each level takes tens of KiB of a
 /// stack in a build without optimisation, and a thread has 2 MiB.
-pub const MAX_DEPTH: usize = 16;
+pub(super) const MAX_DEPTH: usize = 16;
 
 /// A document that is no YAML.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
