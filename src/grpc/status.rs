@@ -245,13 +245,8 @@ pub(crate) fn role_missing(caller: &CallerId, needed: Option<Role>) -> Status {
 
 /// More is asked than can be worked on.
 pub(crate) fn overloaded() -> Status {
-    let mut details = info("OVERLOADED");
-    details.set_retry_info(Some(RETRY_AFTER));
-    Status::with_error_details(
-        Code::ResourceExhausted,
-        "the service has more to do than it can: try again, or elsewhere",
-        details,
-    )
+    let message = "overloaded: more is asked than can be worked on at once";
+    retry(Code::ResourceExhausted, "OVERLOADED", message)
 }
 
 /// A stream that ends because the service does.
