@@ -4,6 +4,7 @@
 //! [`build`] returns something whose addresses are known; [`Bound::serve`] is then awaited. Who
 //! calls supplies the end, so that a test binds port 0 and stops it at will.
 
+mod descriptors;
 mod readiness;
 mod trust;
 
@@ -112,7 +113,10 @@ pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
         directory: config.directory,
         grpc: bind(config.listen, "listen").await?,
         probes: bind(config.http_listen, "http-listen").await?,
-        limits: config.limits,
+        limits: Limits {
+            max_connections: descriptors::connections(config.limits.max_connections),
+            ..config.limits
+        },
         trust: Trust::read(config.tls, &config.auth)?,
         shutdown_delay: config.shutdown_delay,
         shutdown_grace: config.shutdown_grace,

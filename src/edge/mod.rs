@@ -31,6 +31,7 @@ mod workers;
 pub use gate::{Gate, Proofs};
 pub use limits::Limits;
 pub use router::Router;
+pub(crate) use seats::Seats;
 pub(crate) use seldom::Seldom;
 pub use server::{Drained, Server};
 pub use services::{Serves, Services};
