@@ -15,3 +15,5 @@ mod hostile;
 mod http;
 #[path = "edge/reflection.rs"]
 mod reflection;
+#[path = "edge/rollout.rs"]
+mod rollout;

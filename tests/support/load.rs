@@ -241,6 +241,10 @@ impl Times {
         self.0[place - 1]
     }
 
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn max(&self) -> Duration {
         self.percentile(100)
     }

@@ -76,6 +76,19 @@ impl Process {
         fs::metadata(&self.log).unwrap().modified().unwrap()
     }
 
+    /// Asks it to end, as a supervisor does, and waits for that; its exit code, if it has one.
+    pub async fn end(&mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(asked.success());
+        loop {
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                return ended.code();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Whether it runs.
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
