@@ -13,6 +13,8 @@ mod health;
 mod hostile;
 #[path = "edge/http.rs"]
 mod http;
+#[path = "edge/limits.rs"]
+mod limits;
 #[path = "edge/reflection.rs"]
 mod reflection;
 #[path = "edge/rollout.rs"]

@@ -63,10 +63,19 @@ impl Connection {
 
     /// The same, where it may be refused.
     pub async fn try_open(address: SocketAddr) -> std::io::Result<Self> {
+        Self::connect(address, 1 << 20).await
+    }
+
+    /// One that takes so many bytes of an answer, until it makes room for more.
+    pub async fn with_window(address: SocketAddr, window: u32) -> Self {
+        Self::connect(address, window).await.unwrap()
+    }
+
+    async fn connect(address: SocketAddr, window: u32) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (requests, connection) = h2::client::Builder::new()
-            .initial_window_size(1 << 20)
+            .initial_window_size(window)
             .initial_connection_window_size(16 << 20)
             .max_header_list_size(1 << 20)
             .handshake(stream)
