@@ -1,7 +1,7 @@
 //! What is fuzzed: functions of any bytes that panic where a promise is broken. The targets of
 //! `cargo fuzz` call them, and so does `tests/fuzz.rs` with bytes of its own.
 
-#![expect(
+#![allow(
     clippy::panic,
     clippy::unwrap_used,
     reason = "a promise that is broken ends the run, with the input that broke it"

@@ -39,8 +39,10 @@ impl Listener {
                 if let Some(at) = text.find(secret) {
                     let from = text.floor_char_boundary(at.saturating_sub(60));
                     let to = text.ceil_char_boundary(at + secret.len());
-                    self.leaks
-                        .push(format!("{where_}, {shape}: …{}", &text[from..to]));
+                    self.leaks.push(format!(
+                        "{where_}, {shape}: …{}",
+                        text.get(from..to).unwrap()
+                    ));
                 }
             }
         }
@@ -71,10 +73,11 @@ impl Secret {
         }
         let list = format!("{bytes:?}");
         let half = text.floor_char_boundary(text.len() / 2);
+        let (first, second) = text.split_at(half);
         let shapes = [
             ("as it is", text.to_owned()),
-            ("its first half", text[..half].to_owned()),
-            ("its second half", text[half..].to_owned()),
+            ("its first half", first.to_owned()),
+            ("its second half", second.to_owned()),
             ("escaped", text.escape_debug().to_string()),
             ("percent-encoded", percent),
             ("in base64", STANDARD_NO_PAD.encode(bytes)),
