@@ -61,7 +61,10 @@ async fn a_call_above_the_bound_is_shed_at_once_and_health_still_answers() {
     let mut slowest = Duration::ZERO;
     for _ in 0..100 {
         let sent = Instant::now();
-        let shed = client.clone().check_feature(check("acme", "pricing.view")).await;
+        let shed = client
+            .clone()
+            .check_feature(check("acme", "pricing.view"))
+            .await;
         slowest = slowest.max(sent.elapsed());
         assert_overloaded(&shed.unwrap_err());
     }
@@ -77,7 +80,11 @@ async fn a_call_above_the_bound_is_shed_at_once_and_health_still_answers() {
     for call in calls {
         within("a call", call).await.unwrap().unwrap();
     }
-    client.clone().check_feature(check("acme", "pricing.view")).await.unwrap();
+    client
+        .clone()
+        .check_feature(check("acme", "pricing.view"))
+        .await
+        .unwrap();
     assert_eq!(server.stop().await, Drained::Clean);
 }
 
@@ -89,7 +96,10 @@ async fn streams_have_a_bound_of_their_own() {
     let first = client.watch_changes(watch()).await.unwrap();
     let _second = client.watch_changes(watch()).await.unwrap();
     assert_overloaded(&client.watch_changes(watch()).await.unwrap_err());
-    client.check_feature(check("acme", "pricing.view")).await.unwrap();
+    client
+        .check_feature(check("acme", "pricing.view"))
+        .await
+        .unwrap();
     drop(first);
     within("a place", async {
         while client.watch_changes(watch()).await.is_err() {
@@ -137,10 +147,19 @@ async fn large_messages_wait_for_each_other_and_for_nobody_else() {
     })
     .await;
     // Also on the way of a call that has small messages as a rule.
-    let padded = Bytes::from([&check("acme", "pricing.view").encode_to_vec()[..], &padding()].concat());
+    let padded = Bytes::from(
+        [
+            &check("acme", "pricing.view").encode_to_vec()[..],
+            &padding(),
+        ]
+        .concat(),
+    );
     assert_overloaded(&other.call("CheckFeature", &padded).await.grpc().unwrap());
     let mut client = AuthorizationServiceClient::new(server.channel().await);
-    client.check_feature(check("acme", "pricing.view")).await.unwrap();
+    client
+        .check_feature(check("acme", "pricing.view"))
+        .await
+        .unwrap();
     let stored = v1::FilterCatalogRequest {
         account_id: "acme".to_owned(),
         ..Default::default()
@@ -150,8 +169,24 @@ async fn large_messages_wait_for_each_other_and_for_nobody_else() {
     sending.send_data(message.slice(1_000..), true).unwrap();
     let answer = within("the first", read(answer)).await.unwrap();
     assert_eq!(answer.grpc().unwrap().code(), Code::Ok);
-    assert_eq!(other.call("FilterCatalog", &large()).await.grpc().unwrap().code(), Code::Ok);
-    assert_eq!(other.call("CheckFeature", &padded).await.grpc().unwrap().code(), Code::Ok);
+    assert_eq!(
+        other
+            .call("FilterCatalog", &large())
+            .await
+            .grpc()
+            .unwrap()
+            .code(),
+        Code::Ok
+    );
+    assert_eq!(
+        other
+            .call("CheckFeature", &padded)
+            .await
+            .grpc()
+            .unwrap()
+            .code(),
+        Code::Ok
+    );
 }
 
 /// A field that no message has, of more than 256 KiB.
@@ -176,7 +211,14 @@ async fn a_large_answer_that_is_not_taken_keeps_its_place() {
     assert_overloaded(&other.call("FilterCatalog", &large()).await.grpc().unwrap());
     drop(answer);
     within("the place", async {
-        while other.call("FilterCatalog", &large()).await.grpc().unwrap().code() != Code::Ok {
+        while other
+            .call("FilterCatalog", &large())
+            .await
+            .grpc()
+            .unwrap()
+            .code()
+            != Code::Ok
+        {
             tokio::task::yield_now().await;
         }
     })
@@ -203,7 +245,10 @@ async fn an_idle_connection_is_told_to_leave_and_one_with_a_stream_is_not() {
         connection.call("CheckFeature", &message).await;
     }
     let last = Instant::now();
-    within("a GOAWAY", connection.closed).await.unwrap().unwrap();
+    within("a GOAWAY", connection.closed)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(last.elapsed() >= idle / 2, "{:?}", last.elapsed());
     let more = tokio::time::timeout(idle * 2, watch.message()).await;
     assert!(more.is_err(), "the watch goes on: {more:?}");

@@ -30,12 +30,17 @@ impl Process {
         variables: &[(&str, &str)],
         folder: &Path,
     ) -> Self {
+        Self::serve_at(database.url(), flags, variables, folder)
+    }
+
+    /// The same, over what is at this URL.
+    pub fn serve_at(url: &str, flags: &[&str], variables: &[(&str, &str)], folder: &Path) -> Self {
         let log = folder.join("portcullis.log");
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"])
             .args(flags)
             .env_clear()
-            .env("PORTCULLIS_DATABASE_URL", database.url())
+            .env("PORTCULLIS_DATABASE_URL", url)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
