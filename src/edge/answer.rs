@@ -10,14 +10,35 @@ use tonic::Status;
 
 use super::link::Call;
 
-/// The body of a response. It is dropped when the last of it was handed to the connection, or when
-/// its caller has left.
+/// Above this it matters how long an answer stays in memory because its caller does not take it.
+const SMALL: usize = 4 << 10;
+
+/// The body of a response.
 pub(super) struct Answer {
     inner: tonic::body::Body,
+    held: Option<Held>,
+}
+
+/// What is given back when the answer is sent, or when its caller has left.
+struct Held {
     /// The connection has this call as long as the answer is not sent.
     _call: Call,
-    /// The place of a large answer: it takes memory as long as it is not sent.
+    /// The place of a large answer.
     _large: Option<OwnedSemaphorePermit>,
+}
+
+/// Bytes that hold something as long as they are in memory. A body is dropped when the last of it was
+/// handed to the HTTP library, which keeps what the peer has no room for; the bytes themselves are
+/// dropped when they were written.
+struct Holding {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Holding {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Answer {
@@ -26,10 +47,23 @@ impl Answer {
         call: Call,
         large: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        Self {
-            inner,
+        let held = Held {
             _call: call,
             _large: large,
+        };
+        Self {
+            inner,
+            held: Some(held),
+        }
+    }
+
+    fn hold(&mut self, bytes: Bytes) -> Bytes {
+        if bytes.len() <= SMALL {
+            return bytes;
+        }
+        match self.held.take() {
+            Some(_held) => Bytes::from_owner(Holding { bytes, _held }),
+            None => bytes,
         }
     }
 }
@@ -42,7 +76,8 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.inner).poll_frame(cx)
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        polled.map_ok(|frame| frame.map_data(|bytes| self.hold(bytes)))
     }
 
     fn is_end_stream(&self) -> bool {

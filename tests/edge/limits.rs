@@ -209,7 +209,7 @@ async fn a_large_answer_that_is_not_taken_keeps_its_place() {
 
     let other = Connection::open(server.grpc).await;
     assert_overloaded(&other.call("FilterCatalog", &large()).await.grpc().unwrap());
-    drop(answer);
+    drop((answer, sending));
     within("the place", async {
         while other
             .call("FilterCatalog", &large())
