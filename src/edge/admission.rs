@@ -1,7 +1,8 @@
 //! How many calls are worked on at once.
 //!
-//! What is above a bound is shed before anything was done for it: a call that would only wait for
-//! others takes memory and answers too late. Health is asked past these bounds, so that an
+//! A call that would wait while too many others do is shed: it would take memory and be answered too
+//! late. One that is answered at its first step, as a cached check is, takes no place and is never
+//! shed: what there is of these beyond a core's reach is held back by HTTP/2. Health is asked past these bounds, so that an
 //! overloaded service is not taken for a dead one.
 
 use std::sync::Arc;
@@ -19,10 +20,15 @@ pub(super) const LARGE: usize = 256 << 10;
 /// How long a large message may wait for others before its call is shed.
 const LARGE_WAITS: Duration = Duration::from_secs(1);
 
+/// For each call in flight there may be so many that have not arrived whole: those hold little, and
+/// whoever lets them lie must not keep others from being served.
+const ARRIVING: usize = 4;
+
 /// The bounds, and what is taken of them.
 #[derive(Debug)]
 pub(super) struct Admission {
     in_flight: Count,
+    arriving: Count,
     streams: Count,
     large: Arc<Semaphore>,
     /// Calls whose answer may turn out to be large: so many that as many large answers again can
@@ -43,19 +49,28 @@ pub(super) struct Taken(Arc<AtomicUsize>);
 
 impl Admission {
     pub(super) fn new(limits: &Limits) -> Self {
-        let count = || Count {
+        let count = |most| Count {
             taken: Arc::default(),
-            most: limits.max_in_flight,
+            most,
         };
         Self {
-            in_flight: count(),
-            streams: count(),
+            in_flight: count(limits.max_in_flight),
+            arriving: count(limits.max_in_flight.saturating_mul(ARRIVING)),
+            streams: count(limits.max_in_flight),
             large: Arc::new(Semaphore::new(limits.max_large_in_flight)),
             aside: Arc::new(Semaphore::new(limits.max_large_in_flight)),
         }
     }
 
-    /// A place for a call until it is answered.
+    /// A place for a call that has not arrived whole.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(super) fn arriving(&self) -> Result<Taken, Status> {
+        self.arriving.take()
+    }
+
+    /// A place for a call that is worked on and waits for something.
     ///
     /// # Errors
     /// OVERLOADED.

@@ -1,7 +1,10 @@
 //! One call of a service, on the thread that serves or beside it, within its deadline.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -64,6 +67,50 @@ where
     }
 }
 
+/// Calls a service like [`within_deadline`], with a place for it as soon as it waits: for the rest of
+/// what is asked, or for anything else.
+pub(super) async fn admitted<S, B>(
+    service: S,
+    request: Request<B>,
+    left: Result<Duration, Status>,
+    whole: &Whole,
+    admission: &Admission,
+) -> Performed
+where
+    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
+{
+    let left = match left {
+        Ok(left) => left,
+        Err(status) => return Performed::Answered(status.into_http()),
+    };
+    let mut call = pin!(within_deadline(service, request, Ok(left)));
+    let (mut arriving, mut in_flight) = (None, None);
+    poll_fn(|cx| {
+        if let Poll::Ready(performed) = call.as_mut().poll(cx) {
+            return Poll::Ready(performed);
+        }
+        let place = match whole.is() {
+            true => &mut in_flight,
+            false => &mut arriving,
+        };
+        if place.is_none() {
+            let taken = match whole.is() {
+                true => admission.call(),
+                false => admission.arriving(),
+            };
+            match taken {
+                Ok(taken) => *place = Some(taken),
+                Err(status) => return Poll::Ready(Performed::Answered(status.into_http())),
+            }
+        }
+        if in_flight.is_some() {
+            arriving = None;
+        }
+        Poll::Pending
+    })
+    .await
+}
+
 /// What became of a call that was worked off beside the threads that serve.
 #[derive(Debug)]
 pub(super) struct Beside {
@@ -113,7 +160,10 @@ where
     S: Service<Request<Asked>, Response = Response<Body>, Error = Infallible>,
 {
     let (parts, body) = request.into_parts();
+    let arriving = admission.arriving()?;
     let (asked, mut large) = Asked::read(body, limit, admission, whole).await?;
+    let _in_flight = admission.call()?;
+    drop(arriving);
     let _place = admission.aside().await?;
     let response = match service.oneshot(Request::from_parts(parts, asked)).await {
         Ok(response) => response,

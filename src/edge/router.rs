@@ -23,7 +23,7 @@ use super::deadline::{time_left, wanted};
 use super::gate::{Admitted, Gate};
 use super::link::{Call, Link};
 use super::methods::{Access, Ending, Method, Service, Work};
-use super::perform::{Performed, beside, within_deadline};
+use super::perform::{Performed, admitted, beside, within_deadline};
 use super::stream::StreamBody;
 use super::{Limits, Services};
 
@@ -140,16 +140,12 @@ impl Router {
     }
 
     async fn here(&self, link: &Link, request: Request<Incoming>) -> Response<Body> {
-        let _taken = match self.admission.call() {
-            Ok(taken) => taken,
-            Err(status) => return status.into_http(),
-        };
         let left = time_left(request.headers(), self.request_timeout);
         let (parts, body) = request.into_parts();
         let (asked, whole) = Asked::live(body, Arc::clone(&self.admission));
         let request = Request::from_parts(parts, asked);
         let service = self.services.authorization.clone();
-        let performed = within_deadline(service, request, left).await;
+        let performed = admitted(service, request, left, &whole, &self.admission).await;
         leave_where_unasked(link, &performed, &whole);
         performed.into_response()
     }
@@ -195,10 +191,8 @@ impl Router {
             + 'static,
         S::Future: Send,
     {
-        let entered = self.admission.call();
-        let left = time_left(request.headers(), self.request_timeout);
-        let (_taken, left) = match entered.and_then(|taken| Ok((taken, left?))) {
-            Ok(entered) => entered,
+        let left = match time_left(request.headers(), self.request_timeout) {
+            Ok(left) => left,
             Err(status) => return (status.into_http(), None),
         };
         let work = beside(service, request, left, limit, Arc::clone(&self.admission));
