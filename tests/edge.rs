@@ -13,5 +13,9 @@ mod health;
 mod hostile;
 #[path = "edge/http.rs"]
 mod http;
+#[path = "edge/limits.rs"]
+mod limits;
 #[path = "edge/reflection.rs"]
 mod reflection;
+#[path = "edge/rollout.rs"]
+mod rollout;

@@ -13,7 +13,7 @@ use super::id::quote;
 
 /// How deep a document may be nested: twice what our files are. Each level takes tens of KiB of a
 /// stack in a build without optimisation, and a thread has 2 MiB.
-pub(super) const MAX_DEPTH: usize = 16;
+const MAX_DEPTH: usize = 16;
 
 /// A document that is no YAML.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +60,7 @@ impl Document {
     ///
     /// # Errors
     /// [`DocumentError`] for what is no YAML, a key used twice in one map, several documents,
-    /// nesting deeper than [`MAX_DEPTH`], or aliases that expand beyond reason.
+    /// nesting deeper than 16, or aliases that expand beyond reason.
     pub fn parse(text: &str) -> Result<Node, DocumentError> {
         serde_saphyr::from_str_with_options(text, options()).map_err(|error| DocumentError {
             line: error.location().map_or(1, |location| location.line()),

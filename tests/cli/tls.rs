@@ -5,69 +5,66 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 
-use portcullis::edge::tls::server_config;
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
-};
+use portcullis::app::ServeConfig;
+use portcullis::callers::{AuthConfig, JwksSource, JwtConfig, MtlsConfig, TlsFiles};
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, date_time_ymd};
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
+use tokio::net::TcpListener;
 
-use super::support::server::Server;
+use super::support::authority::{Authority, Name};
+use super::support::demo;
+use super::support::server::{Server, config};
+use super::support::tokens::{AUDIENCE, ISSUER, Issuer};
 use super::{Run, command, run};
 
-type Authority = Issuer<'static, KeyPair>;
-
 const QUESTION: &str = "check northwind-games pricing.view";
-/// One key, from the examples of RFC 7517.
-const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","use":"sig","kid":"1","alg":"ES256",
-    "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-    "y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
 const TOKEN: &str = "c2VjcmV0.hunter2";
+const CALLERS: &str = r#"
+callers:
+  - { id: "spiffe://portal.example/web", roles: [check] }
+  - { id: "spiffe://portal.example/admin", roles: [check, read, admin] }
+  - { id: "system:serviceaccount:portal:reader", roles: [check, read] }
+"#;
 
-/// Authorities, and files that a command can be given.
+/// Files that a service or a command can be given.
 struct Files {
     folder: TempDir,
 }
 
 impl Files {
-    /// `ca.pem` is the server's authority, `client-ca.pem` the clients', from which `client` is; it is
-    /// not from which `stranger` is.
+    /// `ca.pem` is the authority of `portcullis`, whose certificate is for 127.0.0.1, and of
+    /// `stranger`; `client-ca.pem` that of `web` and `admin`. `reader` and `nobody` are tokens.
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let write =
-            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-        let (servers, ca) = authority("servers");
-        let (clients, client_ca) = authority("clients");
-        write("ca.pem", &ca);
-        write("client-ca.pem", &client_ca);
-        for (name, authority) in [("client", &clients), ("stranger", &servers)] {
-            let (cert, key) = identity(authority, "client.example", |_| {});
-            write(&format!("{name}.pem"), &cert);
-            write(&format!("{name}.key"), &key);
+        let at = folder.path();
+        let write = |name: &str, text: &str| std::fs::write(at.join(name), text).unwrap();
+        let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+        servers.write(at, "ca");
+        clients.write(at, "client-ca");
+        servers.server(&["127.0.0.1"]).write(at, "portcullis");
+        let mut expired = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        expired.not_before = date_time_ymd(2020, 1, 1);
+        expired.not_after = date_time_ymd(2021, 1, 1);
+        let expired = servers.sign(expired, ExtendedKeyUsagePurpose::ServerAuth);
+        expired.write(at, "expired");
+        let id = |name| format!("spiffe://portal.example/{name}");
+        for (authority, name) in [
+            (&clients, "web"),
+            (&clients, "admin"),
+            (&servers, "stranger"),
+        ] {
+            authority.client(&[Name::Uri(&id(name))]).write(at, name);
+        }
+        let issuer = Issuer::new();
+        write("jwks.json", &issuer.jwks());
+        for name in ["reader", "nobody"] {
+            let subject = format!("system:serviceaccount:portal:{name}");
+            write(name, &format!("{}\n", issuer.token_of(&subject)));
         }
         write("token", &format!("{TOKEN}\n"));
         write("two-lines", "a\nb\n");
-        write(
-            "callers.yaml",
-            "callers: [{ id: client.example, roles: [check] }]\n",
-        );
-        write("jwks.json", JWKS);
-        let server = identity(&servers, "127.0.0.1", |_| {});
-        write("server.pem", &server.0);
-        write("server.key", &server.1);
-        write("expired.pem", &{
-            let expired = |params: &mut CertificateParams| {
-                params.not_before = date_time_ymd(2020, 1, 1);
-                params.not_after = date_time_ymd(2021, 1, 1);
-            };
-            let (cert, key) = identity(&servers, "127.0.0.1", expired);
-            write("expired.key", &key);
-            cert
-        });
+        write("callers.yaml", CALLERS);
         Self { folder }
     }
 
@@ -75,17 +72,28 @@ impl Files {
         self.folder.path().join(name)
     }
 
-    fn read(&self, name: &str) -> Vec<u8> {
-        std::fs::read(self.path(name)).unwrap()
-    }
-
-    /// What accepts connections with this certificate.
-    fn acceptor(&self, name: &str) -> TlsAcceptor {
-        let [cert, key] = ["pem", "key"].map(|kind| self.read(&format!("{name}.{kind}")));
-        let client_ca = self.read("client-ca.pem");
-        TlsAcceptor::from(Arc::new(
-            server_config(&cert, &key, Some(&client_ca)).unwrap(),
-        ))
+    /// A service with this certificate, whose callers prove themselves by either proof.
+    async fn serve(&self, certificate: &str) -> Server {
+        Server::start(ServeConfig {
+            tls: Some(TlsFiles {
+                cert: self.path(&format!("{certificate}.pem")),
+                key: self.path(&format!("{certificate}.key")),
+            }),
+            auth: AuthConfig::Proved {
+                mtls: Some(MtlsConfig {
+                    client_ca: self.path("client-ca.pem"),
+                    trust_domain: None,
+                }),
+                jwt: Some(JwtConfig {
+                    issuer: ISSUER.to_owned(),
+                    audience: AUDIENCE.to_owned(),
+                    jwks: JwksSource::File(self.path("jwks.json")),
+                }),
+                callers: self.path("callers.yaml"),
+            },
+            ..config(demo::store())
+        })
+        .await
     }
 
     /// Runs a command, in which `@name` is a file of these.
@@ -118,99 +126,93 @@ impl Files {
     }
 }
 
-fn authority(name: &str) -> (Authority, String) {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.distinguished_name.push(DnType::CommonName, name);
-    let key = KeyPair::generate().unwrap();
-    let pem = params.self_signed(&key).unwrap().pem();
-    (Issuer::new(params, key), pem)
-}
-
-fn identity(
-    authority: &Authority,
-    name: &str,
-    change: impl FnOnce(&mut CertificateParams),
-) -> (String, String) {
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    params.extended_key_usages = vec![
-        ExtendedKeyUsagePurpose::ServerAuth,
-        ExtendedKeyUsagePurpose::ClientAuth,
-    ];
-    change(&mut params);
-    let key = KeyPair::generate().unwrap();
-    let cert = params.signed_by(&key, authority).unwrap();
-    (cert.pem(), key.serialize_pem())
-}
-
-/// TLS in front of a service that speaks none.
-async fn in_front_of(service: SocketAddr, acceptor: TlsAcceptor) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let Ok(mut inside) = acceptor.accept(stream).await else {
-                    return;
-                };
-                let mut behind = TcpStream::connect(service).await.unwrap();
-                let _ = tokio::io::copy_bidirectional(&mut inside, &mut behind).await;
-            });
-        }
-    });
-    address
+/// The flags of a certificate.
+fn shown_by(name: &str) -> String {
+    format!("--tls-cert @{name}.pem --tls-key @{name}.key")
 }
 
 #[tokio::test]
-async fn a_service_is_asked_over_tls() {
-    let (server, files) = (Server::demo().await, Files::new());
-    let address = in_front_of(server.grpc, files.acceptor("server")).await;
+async fn a_service_is_asked_over_tls_with_a_proof() {
+    let files = Files::new();
+    let server = files.serve("portcullis").await;
+    let (address, web) = (server.grpc, shown_by("web"));
     let ca = files.path("ca.pem");
-    let system = [("SSL_CERT_FILE", ca.to_str().unwrap())];
     let by_variable = [("PORTCULLIS_TLS_CA", ca.to_str().unwrap())];
+    // By which the system's authorities are found.
+    let system = [("SSL_CERT_FILE", ca.to_str().unwrap())];
     for (flags, variables) in [
-        (format!("https://{address} --tls-ca @ca.pem"), &[][..]),
-        (format!("{address} --tls-ca @ca.pem"), &[]),
-        (format!("{address}"), &by_variable),
-        // The system's authorities.
-        (format!("https://{address}"), &system),
+        (format!("https://{address} --tls-ca @ca.pem {web}"), &[][..]),
+        (format!("{address} --tls-ca @ca.pem {web}"), &[]),
+        (format!("{address} {web}"), &by_variable),
+        (format!("{address} {web}"), &system),
+        (format!("https://{address} --token-file @reader"), &system),
         (
-            format!("{address} --tls-ca @ca.pem --tls-cert @client.pem --tls-key @client.key"),
-            &[],
-        ),
-        (
-            format!("{address} --tls-ca @ca.pem --token-file @token"),
+            format!("{address} --tls-ca @ca.pem --token-file @reader"),
             &[],
         ),
     ] {
-        let run = files
-            .ask(&format!("{QUESTION} --endpoint {flags}"), variables)
-            .await;
+        let line = format!("{QUESTION} --endpoint {flags}");
+        let run = files.ask(&line, variables).await;
         assert_eq!((run.code, run.err.as_str()), (0, ""), "{flags}");
         assert!(run.out.starts_with("allow  northwind-games"), "{}", run.out);
     }
-    let line = format!(
-        "policy preview northwind pricing.view=off --endpoint https://{address} --tls-ca @ca.pem"
+}
+
+#[tokio::test]
+async fn what_a_caller_may_not_do_is_said_in_one_line() {
+    let files = Files::new();
+    let server = files.serve("portcullis").await;
+    let (web, admin) = (shown_by("web"), shown_by("admin"));
+    let set = "policy set northwind pricing.view=off";
+    for (command, proof, want) in [
+        (QUESTION, "", "UNAUTHENTICATED "),
+        (
+            QUESTION,
+            "",
+            "`--token-file`, or `--tls-cert` and `--tls-key`, prove who you are",
+        ),
+        (QUESTION, "--token-file @nobody", "PERMISSION_DENIED "),
+        (QUESTION, "--token-file @token", "UNAUTHENTICATED "),
+        (set, &web, "PERMISSION_DENIED "),
+        (set, "--token-file @reader", "PERMISSION_DENIED "),
+        ("account list", &web, "PERMISSION_DENIED "),
+    ] {
+        let line = format!(
+            "{command} --endpoint {} --tls-ca @ca.pem {proof}",
+            server.grpc
+        );
+        let error = files.fail(line.trim_end()).await;
+        assert!(error.contains(want), "{line}: {error}");
+        assert!(!error.contains("eyJ") && !error.contains(TOKEN), "{error}");
+    }
+    let flags = format!(
+        "--endpoint https://{} --tls-ca @ca.pem {admin}",
+        server.grpc
     );
-    let preview = files.ask(&line, &[]).await;
-    let again = format!(" --endpoint https://{address} --tls-ca {}\n", ca.display());
+    let preview = format!("policy preview northwind pricing.view=off {flags}");
+    let preview = files.ask(&preview, &[]).await;
+    let again = flags.replace('@', &format!("{}/", files.folder.path().display()));
     assert!(
-        preview.out.ends_with(&again),
+        preview.out.ends_with(&format!(" {again}\n")),
         "{}{}",
         preview.out,
         preview.err
     );
+    let done = files.ask(&format!("{set} {flags}"), &[]).await;
+    assert_eq!((done.code, done.err.as_str()), (0, ""));
 }
 
 #[tokio::test]
 async fn why_there_is_no_tls_is_said_in_one_line() {
-    let (server, files) = (Server::demo().await, Files::new());
-    let plain = server.grpc;
-    let address = in_front_of(plain, files.acceptor("server")).await;
-    let expired = in_front_of(plain, files.acceptor("expired")).await;
+    let files = Files::new();
+    let (server, expired) = (
+        files.serve("portcullis").await,
+        files.serve("expired").await,
+    );
+    let plain = Server::demo().await.grpc;
+    let (address, expired) = (server.grpc, expired.grpc);
     let port = address.port();
+    let stranger = shown_by("stranger");
     for (flags, wants) in [
         (
             format!("https://{address} --tls-ca @client-ca.pem"),
@@ -242,14 +244,14 @@ async fn why_there_is_no_tls_is_said_in_one_line() {
             ["the call to ", "is gRPC served there, and without TLS?"],
         ),
         (
-            format!("{address} --tls-ca @ca.pem --tls-cert @stranger.pem --tls-key @stranger.key"),
+            format!("{address} --tls-ca @ca.pem {stranger}"),
             [
                 "the call to ",
                 "does it accept the certificate of `--tls-cert`?",
             ],
         ),
         (
-            format!("{address} --tls-ca @ca.pem --tls-cert @client.pem --tls-key @stranger.key"),
+            format!("{address} --tls-ca @ca.pem --tls-cert @web.pem --tls-key @stranger.key"),
             [
                 "the certificate of `--tls-cert` and the key of `--tls-key`",
                 "",
@@ -344,6 +346,7 @@ fn said(files: &Files, flags: &str) -> String {
     arguments.extend(words.iter().map(String::as_str));
     let mut serving = command(&arguments, &[])
         .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(serving.stdout.take().unwrap()).lines();
@@ -362,10 +365,10 @@ fn said(files: &Files, flags: &str) -> String {
 #[test]
 fn serve_says_who_may_call_and_prints_no_line_that_would_not_work() {
     let files = Files::new();
-    let mtls = "--auth mtls --tls-cert @server.pem --tls-key @server.key --tls-client-ca @client-ca.pem \
+    let mtls = "--auth mtls --tls-cert @portcullis.pem --tls-key @portcullis.key --tls-client-ca @client-ca.pem \
                 --callers @callers.yaml";
     let roles = format!("roles from {}\n", files.path("callers.yaml").display());
-    let tls = "--tls-cert @server.pem --tls-key @server.key";
+    let tls = "--tls-cert @portcullis.pem --tls-key @portcullis.key";
     for (flags, is_encrypted, callers) in [
         (mtls, true, format!("mTLS, {roles}")),
         (tls, true, "anyone who can connect\n".to_owned()),

@@ -35,6 +35,15 @@ pub struct GatedServer {
 impl GatedServer {
     /// One with the demo data, that has looked at its store.
     pub async fn start(request_timeout: Duration, grace: Duration) -> Self {
+        let limits = Limits {
+            request_timeout,
+            ..Limits::default()
+        };
+        Self::with_limits(limits, grace).await
+    }
+
+    /// The same, with these bounds.
+    pub async fn with_limits(limits: Limits, grace: Duration) -> Self {
         let store = MemoryStore::default();
         store.import(demo::import(), &|_| {}).await.unwrap();
         let gate = Gate::new(store);
@@ -50,10 +59,6 @@ impl GatedServer {
         let health = HealthServer::new(HealthService::from_health_reporter(HealthReporter::new()));
         let api = AuthorizationApi::new(Authorizer::new(directory));
         let policy = PolicyApi::new(administrator);
-        let limits = Limits {
-            request_timeout,
-            ..Limits::default()
-        };
         let services = Services::new(api, policy, health);
         let router = Router::new(services, edge::Gate::open(), &limits).unwrap();
         let server = Server::new(listener, router, limits, None);

@@ -58,20 +58,39 @@ pub struct Connection {
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
+        Self::try_open(address).await.unwrap()
+    }
+
+    /// The same, where it may be refused.
+    pub async fn try_open(address: SocketAddr) -> std::io::Result<Self> {
+        Self::connect(address, 1 << 20).await
+    }
+
+    /// One that takes so many bytes of an answer, until it makes room for more.
+    pub async fn with_window(address: SocketAddr, window: u32) -> Self {
+        Self::connect(address, window).await.unwrap()
+    }
+
+    async fn connect(address: SocketAddr, window: u32) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
         let (requests, connection) = h2::client::Builder::new()
-            .initial_window_size(1 << 20)
+            .initial_window_size(window)
             .initial_connection_window_size(16 << 20)
             .max_header_list_size(1 << 20)
             .handshake(stream)
             .await
-            .unwrap();
-        Self {
+            .map_err(std::io::Error::other)?;
+        Ok(Self {
             requests,
             closed: tokio::spawn(connection),
             address,
-        }
+        })
+    }
+
+    /// Whether another call may be made: not where it was told to go.
+    pub async fn takes_calls(&self) -> bool {
+        !self.closed.is_finished() && self.requests.clone().ready().await.is_ok()
     }
 
     /// A request like that of any gRPC client, to be changed.

@@ -31,6 +31,7 @@ pub mod raw;
 pub mod refused;
 pub mod replicas;
 pub mod requests;
+pub mod secrets;
 pub mod server;
 pub mod soak;
 pub mod tokens;

@@ -33,12 +33,17 @@ impl Process {
         variables: &[(&str, &str)],
         folder: &Path,
     ) -> Self {
+        Self::serve_at(database.url(), flags, variables, folder)
+    }
+
+    /// The same, over what is at this URL.
+    pub fn serve_at(url: &str, flags: &[&str], variables: &[(&str, &str)], folder: &Path) -> Self {
         let mut command = Command::new(PROGRAM);
         command
             .args(LISTENING)
             .args(flags)
             .env_clear()
-            .env("PORTCULLIS_DATABASE_URL", database.url())
+            .env("PORTCULLIS_DATABASE_URL", url)
             .envs(variables.iter().copied());
         Self::start(command, folder)
     }
@@ -103,6 +108,19 @@ impl Process {
     /// When it last logged something, by the kernel's clock.
     pub fn logged_at(&self) -> SystemTime {
         fs::metadata(&self.log).unwrap().modified().unwrap()
+    }
+
+    /// Asks it to end, as a supervisor does, and waits for that; its exit code, if it has one.
+    pub async fn end(&mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(asked.success());
+        loop {
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                return ended.code();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Whether it runs.

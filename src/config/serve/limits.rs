@@ -57,9 +57,10 @@ pub struct CallArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connections")]
 pub struct ConnectionArgs {
-    /// The most connections at once; more are closed as they come
+    /// The most connections at once; who comes then is turned away
     ///
-    /// Each needs a file descriptor: `ulimit -n` has to be above this.
+    /// Before that, the connection gives way that has waited the longest without being served. Each
+    /// needs a file descriptor: `ulimit -n` has to be above this.
     #[arg(long, value_name = "COUNT", default_value = "10000", value_parser = value::count(1_usize..=1_000_000))]
     pub max_connections: usize,
 
