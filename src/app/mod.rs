@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -111,8 +111,8 @@ pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
         policies,
         matrix: Arc::new(config.matrix),
         directory: config.directory,
-        grpc: bind(config.listen, "listen").await?,
-        probes: bind(config.http_listen, "http-listen").await?,
+        grpc: bind(config.listen, "listen")?,
+        probes: bind(config.http_listen, "http-listen")?,
         limits: Limits {
             max_connections: descriptors::connections(config.limits.max_connections),
             ..config.limits
@@ -124,10 +124,23 @@ pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
     })
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on `{address}` (--{flag})"))
+/// How many connections may wait to be accepted, as far as the system allows. Beyond it a client's
+/// first packet is dropped, and it tries again after a second: with the 128 that
+/// `TcpListener::bind` asks for, a burst of peers keeps everybody waiting.
+const BACKLOG: u32 = 4096;
+
+fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| format!("cannot listen on `{address}` (--{flag})"))
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl Bound {

@@ -198,10 +198,12 @@ impl Assignment {
 pub struct LogFilter(String);
 
 impl LogFilter {
-    /// The filter that it means.
+    /// The filter that it means. The HTTP library's warnings are about peers and not about this
+    /// program, one for each of the frames that a peer sends to no purpose: they are written where
+    /// the filter names `h2`, and nowhere else, or anyone who can connect could fill a disk.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        EnvFilter::new(format!("h2=error,{}", self.0))
     }
 
     pub(super) fn parse(value: &str) -> Result<Self, String> {

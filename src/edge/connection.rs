@@ -35,6 +35,9 @@ const MAX_PENDING_ACCEPT_RESETS: usize = 20;
 /// How long a peer that was told to leave may take, beside the time of its calls.
 const LEAVE_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long a peer may leave the connection so full that nothing more can be written.
+const BLOCKED: Duration = Duration::from_secs(20);
+
 /// What all connections have in common.
 #[derive(Debug)]
 pub(super) struct Service {
@@ -200,7 +203,7 @@ impl Life {
         }
         if self.span <= now {
             self.span = now + SPAN;
-            if link.next_span() {
+            if link.next_span() || pulse.blocked_for() >= BLOCKED {
                 return Step::Cut("the peer does not take its answers");
             }
         }

@@ -12,8 +12,9 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -65,6 +66,8 @@ impl Allowance {
 pub(super) struct Pulse {
     spoke: AtomicBool,
     flooded: AtomicBool,
+    /// Since when nothing could be written; 0 while something can.
+    blocked: AtomicU64,
 }
 
 impl Pulse {
@@ -76,6 +79,28 @@ impl Pulse {
     /// Whether the peer has sent or provoked more than it may.
     pub(super) fn flooded(&self) -> bool {
         self.flooded.load(Ordering::Relaxed)
+    }
+
+    /// For how long the peer has not taken a byte of what waits for it. It may be talking all the
+    /// while, so that pings, which go to the silent, do not find it out.
+    pub(super) fn blocked_for(&self) -> Duration {
+        let since = match self.blocked.load(Ordering::Relaxed) {
+            0 => None,
+            since => Moment::from_nanos(since),
+        };
+        since.map_or(Duration::ZERO, |since| Moment::now().since(since))
+    }
+
+    fn wrote<T>(&self, polled: &Poll<T>) {
+        let is_blocked = self.blocked.load(Ordering::Relaxed) != 0;
+        match polled.is_pending() {
+            true if !is_blocked => {
+                let now = Moment::now().to_nanos();
+                self.blocked.store(now, Ordering::Relaxed);
+            }
+            false if is_blocked => self.blocked.store(0, Ordering::Relaxed),
+            true | false => {}
+        }
     }
 }
 
@@ -177,6 +202,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Guard<I> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, bytes);
+        self.pulse.wrote(&polled);
         if let Poll::Ready(Ok(written)) = polled {
             self.on_sent(bytes.get(..written).unwrap_or_default());
         }
@@ -189,6 +215,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Guard<I> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
+        self.pulse.wrote(&polled);
         if let Poll::Ready(Ok(mut written)) = polled {
             for slice in slices {
                 let part = slice.get(..written.min(slice.len())).unwrap_or_default();
