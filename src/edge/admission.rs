@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::Limits;
@@ -17,8 +17,11 @@ use crate::grpc::overloaded;
 
 /// A message above this is large.
 pub(super) const LARGE: usize = 256 << 10;
-/// How long a large message may wait for others before its call is shed.
-const LARGE_WAITS: Duration = Duration::from_secs(1);
+/// How long a message may wait for others before its call is shed.
+const WAITS: Duration = Duration::from_secs(1);
+/// Answers that are not large may be so many KiB in all before their callers take them: thousands of
+/// them at once. A peer that takes none is cut, but not before it has had the time.
+const UNTAKEN_KIB: usize = 32 << 10;
 
 /// For each call in flight there may be so many that have not arrived whole: those hold little, and
 /// whoever lets them lie must not keep others from being served.
@@ -31,6 +34,8 @@ pub(super) struct Admission {
     arriving: Count,
     streams: Count,
     large: Arc<Semaphore>,
+    /// KiB of answers that are not large, and that their callers have not taken.
+    untaken: Arc<Semaphore>,
     /// Calls whose answer may turn out to be large: so many that as many large answers again can
     /// wait for those that are being sent.
     aside: Arc<Semaphore>,
@@ -58,6 +63,7 @@ impl Admission {
             arriving: count(limits.max_in_flight.saturating_mul(ARRIVING)),
             streams: count(limits.max_in_flight),
             large: Arc::new(Semaphore::new(limits.max_large_in_flight)),
+            untaken: Arc::new(Semaphore::new(UNTAKEN_KIB)),
             aside: Arc::new(Semaphore::new(limits.max_large_in_flight)),
         }
     }
@@ -101,11 +107,27 @@ impl Admission {
     /// # Errors
     /// OVERLOADED.
     pub(super) async fn large(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let taken = Arc::clone(&self.large).acquire_owned();
-        match tokio::time::timeout(LARGE_WAITS, taken).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(overloaded()),
+        for_a_while(Arc::clone(&self.large).acquire_owned()).await
+    }
+
+    /// A place for an answer of so many bytes until it is taken, waited for a while; `large` is one
+    /// that its call has already.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(super) async fn answer(
+        &self,
+        bytes: usize,
+        large: Option<OwnedSemaphorePermit>,
+    ) -> Result<OwnedSemaphorePermit, Status> {
+        if bytes > LARGE {
+            return match large {
+                Some(large) => Ok(large),
+                None => self.large().await,
+            };
         }
+        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
+        for_a_while(Arc::clone(&self.untaken).acquire_many_owned(kib)).await
     }
 
     /// A place to work off a call whose answer may turn out to be large.
@@ -115,6 +137,15 @@ impl Admission {
     pub(super) async fn aside(&self) -> Result<OwnedSemaphorePermit, Status> {
         let taken = Arc::clone(&self.aside).acquire_owned();
         taken.await.map_err(|_closed| overloaded())
+    }
+}
+
+async fn for_a_while(
+    taken: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+) -> Result<OwnedSemaphorePermit, Status> {
+    match tokio::time::timeout(WAITS, taken).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(overloaded()),
     }
 }
 

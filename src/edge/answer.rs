@@ -23,8 +23,8 @@ pub(super) struct Answer {
 struct Held {
     /// The connection has this call as long as the answer is not sent.
     _call: Call,
-    /// The place of a large answer.
-    _large: Option<OwnedSemaphorePermit>,
+    /// The place of an answer that takes much memory, alone or with others.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// Bytes that hold something as long as they are in memory. A body is dropped when the last of it was
@@ -45,11 +45,11 @@ impl Answer {
     pub(super) fn new(
         inner: tonic::body::Body,
         call: Call,
-        large: Option<OwnedSemaphorePermit>,
+        place: Option<OwnedSemaphorePermit>,
     ) -> Self {
         let held = Held {
             _call: call,
-            _large: large,
+            _place: place,
         };
         Self {
             inner,

@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Peer;
-use super::guard::{Guard, Pulse};
+use super::guard::{self, Guard, Pulse};
 use super::link::{Link, SPAN};
 use super::seats::Seat;
 use super::{Limits, Router};
@@ -56,7 +56,7 @@ pub(super) async fn serve(stream: TcpStream, seat: Seat, service: Arc<Service>) 
     let patience = Instant::now() + service.limits.handshake_timeout;
     let given_up = seat.given_up().clone();
     let ended = tokio::select! {
-        ended = opened(stream, seat, service, patience) => ended,
+        ended = begin(stream, seat, service, patience) => ended,
         () = given_up.cancelled() => Err(io::Error::other("it gave way to another")),
     };
     if let Err(error) = ended {
@@ -65,27 +65,42 @@ pub(super) async fn serve(stream: TcpStream, seat: Seat, service: Arc<Service>) 
     }
 }
 
-async fn opened(
-    stream: TcpStream,
+/// The futures of what comes after the peer has begun are boxed: there may be thousands of peers that
+/// never do.
+async fn begin(
+    mut stream: TcpStream,
     seat: Seat,
     service: Arc<Service>,
     patience: Instant,
 ) -> io::Result<()> {
     let leaving = service.drain.child_token();
     let Some(tls) = &service.tls else {
+        in_time(patience, &leaving, guard::preface(&mut stream)).await?;
         let link = Link::new(Peer::Unknown, seat, leaving);
-        return speak(stream, link, service, patience).await;
+        return Box::pin(speak(stream, link, service, patience)).await;
     };
+    in_time(patience, &leaving, stream.peek(&mut [0])).await?;
     // Each handshake by the files of now.
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.current()));
-    let stream = tokio::select! {
-        accepted = timeout_at(patience, acceptor.accept(stream)) => accepted??,
-        () = leaving.cancelled() => return Ok(()),
-    };
+    let accepted = in_time(patience, &leaving, acceptor.accept(stream));
+    let mut stream = Box::pin(accepted).await?;
+    in_time(patience, &leaving, guard::preface(&mut stream)).await?;
     let (_, session) = stream.get_ref();
     let peer = service.router.gate().peer(session.peer_certificates());
     let link = Link::new(peer, seat, leaving);
-    speak(stream, link, service, patience).await
+    Box::pin(speak(stream, link, service, patience)).await
+}
+
+/// What a peer has to do before it is served: by then, or not at all. A drain does not wait for it.
+async fn in_time<T>(
+    patience: Instant,
+    leaving: &CancellationToken,
+    done: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    tokio::select! {
+        done = timeout_at(patience, done) => done?,
+        () = leaving.cancelled() => Err(io::Error::other("the service drains")),
+    }
 }
 
 async fn speak<I>(

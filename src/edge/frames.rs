@@ -4,7 +4,7 @@
 //! no matter here: the HTTP library ends such a connection.
 
 /// What a client sends before its first frame.
-const PREFACE: usize = 24;
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Length, type, flags and stream of a frame.
 const HEAD: usize = 9;
 /// The error code, which is all that RST_STREAM says beside its head.
@@ -49,7 +49,7 @@ impl Frames {
     /// Those that a client sends.
     pub(super) fn of_client() -> Self {
         Self {
-            skip: PREFACE,
+            skip: PREFACE.len(),
             ..Self::of_server()
         }
     }
@@ -139,8 +139,7 @@ mod tests {
             cancel,
             cancel,
         ];
-        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-        let bytes = [&preface[..], &bytes.concat()].concat();
+        let bytes = [PREFACE, &bytes.concat()].concat();
         for size in 1..bytes.len() {
             let mut frames = Frames::of_client();
             let mut found = Vec::new();

@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
-use super::frames::{Frame, Frames};
+use super::frames::{Frame, Frames, PREFACE};
 use crate::clock::Moment;
 
 /// So many frames may come at once: a client that cancels all of its calls sends some hundreds.
@@ -104,10 +104,34 @@ impl Pulse {
     }
 }
 
+/// Waits for the preface of HTTP/2, which costs next to nothing: most of what is held for a connection
+/// is made when it has come.
+///
+/// # Errors
+/// Where something else comes, or nothing any more.
+pub(super) async fn preface<I: AsyncRead + Unpin>(io: &mut I) -> io::Result<()> {
+    let mut missing = PREFACE;
+    let mut read = [0; PREFACE.len()];
+    while !missing.is_empty() {
+        let room = read.get_mut(..missing.len()).unwrap_or_default();
+        let count = io.read(room).await?;
+        let came = read.get(..count).unwrap_or_default();
+        if came.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        missing = missing
+            .strip_prefix(came)
+            .ok_or_else(|| io::Error::other("the peer does not speak HTTP/2"))?;
+    }
+    Ok(())
+}
+
 /// A connection whose frames are counted.
 #[derive(Debug)]
 pub(super) struct Guard<I> {
     inner: I,
+    /// The preface, which was read before, as far as it was not passed on yet.
+    preface: &'static [u8],
     received: Frames,
     sent: Frames,
     allowance: Allowance,
@@ -115,11 +139,12 @@ pub(super) struct Guard<I> {
 }
 
 impl<I> Guard<I> {
-    /// `inner`, guarded.
+    /// `inner`, guarded, of which the preface was read.
     pub(super) fn new(inner: I) -> (Self, Arc<Pulse>) {
         let pulse = Arc::new(Pulse::default());
         let guard = Self {
             inner,
+            preface: PREFACE,
             received: Frames::of_client(),
             sent: Frames::of_server(),
             allowance: Allowance::new(Moment::now()),
@@ -186,7 +211,19 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
     ) -> Poll<io::Result<()>> {
         self.verdict()?;
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        let polled = match self.preface.split_at_checked(buffer.remaining()) {
+            _ if self.preface.is_empty() => Pin::new(&mut self.inner).poll_read(cx, buffer),
+            Some((fits, rest)) => {
+                buffer.put_slice(fits);
+                self.preface = rest;
+                Poll::Ready(Ok(()))
+            }
+            None => {
+                buffer.put_slice(self.preface);
+                self.preface = &[];
+                Poll::Ready(Ok(()))
+            }
+        };
         if let Poll::Ready(Ok(())) = &polled {
             self.on_received(buffer.filled().get(before..).unwrap_or_default());
             self.verdict()?;

@@ -16,7 +16,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 
-use super::admission::{Admission, LARGE};
+use super::admission::Admission;
 use super::asked::{Asked, Whole};
 use crate::clock::Moment;
 use crate::grpc::{deadline_exceeded, message_too_large};
@@ -117,8 +117,8 @@ pub(super) struct Beside {
     pub(super) performed: Performed,
     /// Whether it was asked whole.
     pub(super) whole: Whole,
-    /// The place of its answer, where that is large.
-    pub(super) large: Option<OwnedSemaphorePermit>,
+    /// The place of its answer.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 /// Calls a service from the first byte that is asked to the last that is answered, within what is
@@ -135,15 +135,15 @@ where
 {
     let whole = Whole::default();
     let call = exchange(service, request, limit, &admission, &whole);
-    let (performed, large) = match tokio::time::timeout(left, call).await {
-        Ok(Ok((response, large))) => (Performed::Answered(with_our_status(response)), large),
+    let (performed, place) = match tokio::time::timeout(left, call).await {
+        Ok(Ok((response, place))) => (Performed::Answered(with_our_status(response)), place),
         Ok(Err(status)) => (Performed::Answered(status.into_http()), None),
         Err(_elapsed) => (Performed::Late, None),
     };
     Beside {
         performed,
         whole,
-        large,
+        place,
     }
 }
 
@@ -161,7 +161,7 @@ where
 {
     let (parts, body) = request.into_parts();
     let arriving = admission.arriving()?;
-    let (asked, mut large) = Asked::read(body, limit, admission, whole).await?;
+    let (asked, large) = Asked::read(body, limit, admission, whole).await?;
     let _in_flight = admission.call()?;
     drop(arriving);
     let _place = admission.aside().await?;
@@ -178,14 +178,10 @@ where
     let collected = body.collect().await?;
     let trailers = collected.trailers().cloned();
     let answer = collected.to_bytes();
-    if answer.len() <= LARGE {
-        large = None;
-    } else if large.is_none() {
-        large = Some(admission.large().await?);
-    }
+    let place = admission.answer(answer.len(), large).await?;
     let answer =
         http_body_util::Full::new(answer).with_trailers(std::future::ready(trailers.map(Ok)));
-    Ok((Response::from_parts(parts, Body::new(answer)), large))
+    Ok((Response::from_parts(parts, Body::new(answer)), Some(place)))
 }
 
 /// tonic says OUT_OF_RANGE for a message that is larger than its service takes, and nothing else

@@ -63,18 +63,18 @@ impl Router {
         request: Request<Incoming>,
     ) -> Response<Answer> {
         let mut call = Call::begin(link);
-        let (response, large, is_stream) = match self.pass(call.link(), request).await {
+        let (response, place, is_stream) = match self.pass(call.link(), request).await {
             Ok(passed) => {
                 let is_stream = matches!(passed.method.work, Work::Stream(_));
-                let (response, large) = self.work_off(call.link(), passed).await;
-                (response, large, is_stream)
+                let (response, place) = self.work_off(call.link(), passed).await;
+                (response, place, is_stream)
             }
             Err(refused) => (refused, None, false),
         };
         if !is_stream {
             call.send();
         }
-        response.map(|body| Answer::new(body, call, large))
+        response.map(|body| Answer::new(body, call, place))
     }
 
     /// What a request has to pass before anything is done for it.
@@ -199,7 +199,7 @@ impl Router {
         match self.aside.do_here(work).await {
             Ok(beside) => {
                 leave_where_unasked(link, &beside.performed, &beside.whole);
-                (beside.performed.into_response(), beside.large)
+                (beside.performed.into_response(), beside.place)
             }
             Err(_given_up) => (Status::internal("the call was given up").into_http(), None),
         }

@@ -47,7 +47,10 @@ impl Shared {
                     let replicas = self.replicas.lock().unwrap();
                     replicas[turn % replicas.len()]
                 };
-                if let Ok(connection) = Connection::try_open(address).await {
+                // As gRPC clients do it: one that the server has not greeted takes no call.
+                if let Ok(connection) = Connection::try_open(address).await
+                    && connection.is_greeted().await
+                {
                     self.connections.fetch_add(1, Ordering::Relaxed);
                     return connection;
                 }

@@ -88,6 +88,18 @@ impl Connection {
         })
     }
 
+    /// Waits for the server's settings; whether they came.
+    pub async fn is_greeted(&self) -> bool {
+        let unknown = self.requests.current_max_send_streams();
+        while self.requests.current_max_send_streams() == unknown {
+            if self.closed.is_finished() {
+                return false;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        true
+    }
+
     /// Whether another call may be made: not where it was told to go.
     pub async fn takes_calls(&self) -> bool {
         !self.closed.is_finished() && self.requests.clone().ready().await.is_ok()
