@@ -69,6 +69,7 @@ mod tests {
             admitted: Admitted {
                 id: CallerId::parse("web").unwrap(),
                 until: Some(at(until)),
+                token: None,
             },
             role: Some(Role::Check),
         };
