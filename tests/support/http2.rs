@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::SendRequest;
 use http::{HeaderMap, Request};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -60,18 +61,25 @@ impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(stream, address).await.unwrap()
+    }
+
+    /// One over what is connected to `address` already, as by TLS.
+    pub async fn over<I>(io: I, address: SocketAddr) -> Result<Self, h2::Error>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (requests, connection) = h2::client::Builder::new()
             .initial_window_size(1 << 20)
             .initial_connection_window_size(16 << 20)
             .max_header_list_size(1 << 20)
-            .handshake(stream)
-            .await
-            .unwrap();
-        Self {
+            .handshake(io)
+            .await?;
+        Ok(Self {
             requests,
             closed: tokio::spawn(connection),
             address,
-        }
+        })
     }
 
     /// A request like that of any gRPC client, to be changed.

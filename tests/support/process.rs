@@ -30,12 +30,18 @@ impl Process {
         variables: &[(&str, &str)],
         folder: &Path,
     ) -> Self {
+        let mut variables = variables.to_vec();
+        variables.push(("PORTCULLIS_DATABASE_URL", database.url()));
+        Self::start(flags, &variables, folder)
+    }
+
+    /// One with these flags and variables and no other. Its log goes to a file in `folder`.
+    pub fn start(flags: &[&str], variables: &[(&str, &str)], folder: &Path) -> Self {
         let log = folder.join("portcullis.log");
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(["serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"])
             .args(flags)
             .env_clear()
-            .env("PORTCULLIS_DATABASE_URL", database.url())
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
