@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::Limits;
+use super::methods::Access;
 use crate::grpc::overloaded;
 
 /// A message above this is large.
@@ -24,6 +25,7 @@ const LARGE_WAITS: Duration = Duration::from_secs(1);
 pub(super) struct Admission {
     in_flight: Count,
     streams: Count,
+    open_streams: Count,
     large: Arc<Semaphore>,
     /// Calls whose answer may turn out to be large: so many that as many large answers again can
     /// wait for those that are being sent.
@@ -50,6 +52,7 @@ impl Admission {
         Self {
             in_flight: count(),
             streams: count(),
+            open_streams: count(),
             large: Arc::new(Semaphore::new(limits.max_large_in_flight)),
             aside: Arc::new(Semaphore::new(limits.max_large_in_flight)),
         }
@@ -64,12 +67,16 @@ impl Admission {
     }
 
     /// A place for a stream, which may last; those wait more than they work, and have the same
-    /// bound to themselves.
+    /// bound to themselves. Those that whoever connects may open have it once more: nobody who is
+    /// known is kept out by them.
     ///
     /// # Errors
     /// OVERLOADED.
-    pub(super) fn stream(&self) -> Result<Taken, Status> {
-        self.streams.take()
+    pub(super) fn stream(&self, access: Access) -> Result<Taken, Status> {
+        match access {
+            Access::Open => self.open_streams.take(),
+            Access::AnyRole | Access::Role(_) => self.streams.take(),
+        }
     }
 
     /// A place for a large message if there is one now.
@@ -136,11 +143,22 @@ mod tests {
             let status = admission.call().unwrap_err();
             assert_eq!(status.code(), tonic::Code::ResourceExhausted);
         }
-        let stream = admission.stream().unwrap();
+        let stream = admission.stream(Access::AnyRole).unwrap();
         drop(first);
         let third = admission.call().unwrap();
         assert!(admission.call().is_err());
         drop((second, third, stream));
         assert_eq!(admission.in_flight.taken.load(Ordering::Relaxed), 0);
+    }
+    #[test]
+    fn streams_that_are_open_to_all_take_no_place_of_others() {
+        let admission = Admission::new(&Limits {
+            max_in_flight: 1,
+            ..Limits::default()
+        });
+        let _health = admission.stream(Access::Open).unwrap();
+        assert!(admission.stream(Access::Open).is_err());
+        let _reflection = admission.stream(Access::AnyRole).unwrap();
+        assert!(admission.stream(Access::AnyRole).is_err());
     }
 }
