@@ -8,13 +8,14 @@ use tonic::Code;
 
 use crate::support::authority::{Authority, Identity, Name};
 use crate::support::http2::{Connection, frame};
-use crate::support::policies::{direct, put};
+use crate::support::policies::{self, direct, put};
 use crate::support::refused::{because, refused};
+use crate::support::server::Server;
 use crate::support::within;
 use crate::tokens::bad_tokens;
 use crate::world::{
-    By, CHECK, HEALTH, HISTORY, MALFORMED, PUT, WATCH, World, ask, bearer, service_account, spiffe,
-    try_ask,
+    By, CHECK, HEALTH, HEALTH_WATCH, HISTORY, MALFORMED, PUT, WATCH, Watching, World, ask, bearer,
+    service_account, spiffe, try_ask,
 };
 
 /// A method of each kind: how it is worked off, and for whom.
@@ -272,4 +273,23 @@ async fn many_calls_without_a_proof_end_the_connection_unless_others_share_it() 
     };
     let refusals = within("the end of the connection", refusals).await;
     assert!((100..=110).contains(&refusals), "{refusals}");
+}
+
+#[tokio::test]
+async fn streams_of_nobody_take_no_place_of_a_known_callers() {
+    const MOST: usize = 4;
+    let world = World::new();
+    let mut config = world.config(policies::world(), By::Tokens);
+    config.limits.max_in_flight = MOST;
+    let server = Server::start(config).await;
+    let nobody = world.connect(server.grpc, None).await;
+    let mut open = Vec::new();
+    for _ in 0..MOST {
+        open.push(Watching::begin_at(&nobody, HEALTH_WATCH, &[]).await);
+    }
+    let (status, _) = ask(&nobody, HEALTH_WATCH, &[], &[]).await;
+    let overloaded = because(Code::ResourceExhausted, "OVERLOADED");
+    assert_eq!(refused(&status), overloaded);
+    let caller = world.connect(server.grpc, None).await;
+    Watching::begin(&caller, &[world.bearer("portal:check")]).await;
 }

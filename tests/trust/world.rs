@@ -47,6 +47,7 @@ pub(crate) const CHECK: &str = "/portcullis.v1.AuthorizationService/CheckFeature
 pub(crate) const WATCH: &str = "/portcullis.v1.AuthorizationService/WatchChanges";
 pub(crate) const PUT: &str = "/portcullis.v1.PolicyService/PutAccount";
 pub(crate) const HISTORY: &str = "/portcullis.v1.PolicyService/ListPolicyChanges";
+pub(crate) const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 pub(crate) const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// By which proofs a service knows its callers.
@@ -246,13 +247,22 @@ pub(crate) async fn try_ask(
     Ok((status, answer.body.get(5..).unwrap_or_default().to_vec()))
 }
 
-/// A stream of changes that has begun.
+/// A stream that has begun, of changes most often.
 #[derive(Debug)]
 pub(crate) struct Watching(RecvStream);
 
 impl Watching {
     pub(crate) async fn begin(connection: &Connection, shown: &[HeaderValue]) -> Self {
-        let mut request = connection.request(WATCH);
+        Self::begin_at(connection, WATCH, shown).await
+    }
+
+    /// Another stream that says something first.
+    pub(crate) async fn begin_at(
+        connection: &Connection,
+        path: &str,
+        shown: &[HeaderValue],
+    ) -> Self {
+        let mut request = connection.request(path);
         for value in shown {
             request.headers_mut().append("authorization", value.clone());
         }
@@ -261,7 +271,7 @@ impl Watching {
         asking.send_data(frame(&[]), true).unwrap();
         let answer = within("the head of a stream", answer).await.unwrap();
         let mut watching = Self(answer.into_body());
-        assert!(watching.next().await.is_some(), "no checkpoint");
+        assert!(watching.next().await.is_some(), "nothing came");
         watching
     }
 
