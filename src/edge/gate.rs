@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use super::link::Link;
+use super::memory::Token;
 use super::methods::Access;
 use crate::callers::token::{Proved, Tokens};
 use crate::callers::{CallerId, Callers, Role, Unproved, certificate_caller};
@@ -39,7 +40,7 @@ pub(super) struct Admitted {
     /// When its proof expires; none for a certificate, which is good as long as its connection.
     pub(super) until: Option<SystemTime>,
     /// That proof, to be judged again by other keys; none for a certificate.
-    pub(super) token: Option<Arc<str>>,
+    pub(super) token: Option<Token>,
 }
 
 /// A caller and its role, as the callers file had it in an era.
@@ -47,6 +48,14 @@ pub(super) struct Admitted {
 pub(super) struct Known {
     pub(super) admitted: Admitted,
     pub(super) role: Option<Role>,
+}
+
+impl Known {
+    /// Whether this token is its proof.
+    pub(super) fn is_by(&self, token: &str) -> bool {
+        let its = self.admitted.token.as_ref().map(Token::as_str);
+        its == Some(token)
+    }
 }
 
 /// By which proofs callers are known.
@@ -184,7 +193,7 @@ impl Judge {
             let known = self.with_role(Admitted {
                 id,
                 until: Some(until),
-                token: Some(token.into()),
+                token: Some(Token::new(token)),
             });
             link.remember(era, token, known.clone());
             return Ok(known);
@@ -226,7 +235,7 @@ impl Judge {
     /// UNAUTHENTICATED.
     async fn still_proved(&self, admitted: &Admitted) -> Result<(), Status> {
         if let (Some(tokens), Some(token)) = (&self.proofs.tokens, &admitted.token) {
-            let proved = tokens.verify(token).await;
+            let proved = tokens.verify(token.as_str()).await;
             proved.map_err(|why| caller_unknown(&why.to_string()))?;
         }
         Ok(())
