@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::layers::Origins;
 use super::text::shown;
 
-/// Settings whose values are never repeated: an address may have a password or a token in it.
-const SECRETS: [&str; 2] = ["database-url", "jwt-jwks"];
+/// Settings whose values are never repeated.
+const SECRETS: [&str; 1] = ["database-url"];
 
 /// Settings that are not accepted. The message names them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
