@@ -86,11 +86,19 @@ impl<T> fmt::Debug for Reloaded<T> {
 }
 
 /// The one who looks whether files have changed.
-#[derive(Debug)]
 pub struct Watch<T> {
     reloaded: Arc<Reloaded<T>>,
     /// What was there at the last look, whether it did or not.
     seen: Result<Vec<Vec<u8>>, String>,
+}
+
+/// Without what is in the files: some are secret.
+impl<T> fmt::Debug for Watch<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("reloaded", &self.reloaded)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<T> Watch<T> {

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
@@ -26,7 +27,7 @@ use crate::callers::{AuthConfig, TlsFiles};
 use crate::directory::{Directory, DirectoryConfig};
 use crate::domain::FeatureMatrix;
 use crate::edge::{Limits, Router, Server, Services};
-use crate::grpc::{AuthorizationApi, PolicyApi, reflection};
+use crate::grpc::{AuthorizationApi, MAX_OPEN_MESSAGE, PolicyApi, reflection};
 use crate::http::{self, Readiness};
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
@@ -172,7 +173,8 @@ impl Bound {
         let mut loader = tokio::spawn(loader);
 
         let reporter = HealthReporter::new();
-        let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
+        let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()))
+            .max_decoding_message_size(MAX_OPEN_MESSAGE);
         let (ready, readiness) = watch::channel(Readiness::NotReady("starting".to_owned()));
         let keep_told = tokio::spawn(readiness::keep_told(
             directory.clone(),
@@ -185,12 +187,12 @@ impl Bound {
         let mut background: JoinSet<()> = self.trust.tasks.into_iter().collect();
         let drain = CancellationToken::new();
         let told = (shutdown, drain.clone());
-        background.spawn(async move {
+        let delay = AbortOnDropHandle::new(tokio::spawn(async move {
             let (shutdown, drain) = told;
             shutdown.cancelled().await;
             tokio::time::sleep(self.shutdown_delay).await;
             drain.cancel();
-        });
+        }));
 
         // The loader ends with the last directory, and may not do so before the service does.
         let api = AuthorizationApi::new(Authorizer::new(directory.clone()));
@@ -205,9 +207,13 @@ impl Bound {
         let served = server.serve(drain, self.shutdown_grace);
         let drained = tokio::select! {
             drained = served => Ok(drained?),
+            // Withdrawn roles and keys would be honoured for ever.
+            Some(ended) = background.join_next() => {
+                Err(anyhow::anyhow!("a task that reads files again has died: {ended:?}"))
+            }
             ended = &mut loader => Err(anyhow::anyhow!("the loader has died: {ended:?}")),
         };
-        drop(directory);
+        drop((directory, delay));
         probes.abort();
         keep_told.abort();
         loader.abort();

@@ -88,7 +88,12 @@ async fn until_drained(bound: Bound, signals: &mut Signals) -> anyhow::Result<Dr
     };
     match drained {
         Drained::Clean => tracing::info!("drained: every call was finished"),
-        Drained::Cut(calls) => tracing::warn!(calls, "calls were cut at the end of the grace"),
+        Drained::Cut(connections) => {
+            tracing::warn!(
+                connections,
+                "calls were cut at the end of the grace, with their connections"
+            );
+        }
     }
     Ok(drained)
 }

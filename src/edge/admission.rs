@@ -13,9 +13,11 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::Limits;
-use super::methods::Access;
+use super::methods::{Access, Service};
 use crate::grpc::overloaded;
 
+/// Up to this a message is not counted by its bytes.
+pub(super) const SMALL: usize = 4 << 10;
 /// A message above this is large.
 pub(super) const LARGE: usize = 256 << 10;
 /// How long a message may wait for others before its call is shed.
@@ -28,6 +30,11 @@ const UNTAKEN_KIB: usize = 32 << 10;
 /// whoever lets them lie must not keep others from being served.
 const ARRIVING: usize = 4;
 
+/// Messages that are not large may be so many KiB in all as long as they arrive.
+const ARRIVING_KIB: usize = 64 << 10;
+/// Calls of health at once that have not arrived whole.
+const HEALTH: usize = 1024;
+
 /// The bounds, and what is taken of them.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -35,12 +42,17 @@ pub(super) struct Admission {
     arriving: Count,
     streams: Count,
     open_streams: Count,
+    health: Count,
+    /// KiB of messages that are not large, and have not arrived whole.
+    arriving_kib: Arc<Semaphore>,
     large: Arc<Semaphore>,
     /// KiB of answers that are not large, and that their callers have not taken.
     untaken: Arc<Semaphore>,
     /// Calls whose answer may turn out to be large: so many that as many large answers again can
     /// wait for those that are being sent.
     aside: Arc<Semaphore>,
+    /// The same of PolicyService, whose calls go to the store: they keep none from what is cached.
+    policies_aside: Arc<Semaphore>,
 }
 
 /// What is counted up to a bound.
@@ -68,6 +80,9 @@ impl Admission {
             large: Arc::new(Semaphore::new(limits.max_large_in_flight)),
             untaken: Arc::new(Semaphore::new(UNTAKEN_KIB)),
             aside: Arc::new(Semaphore::new(limits.max_large_in_flight)),
+            policies_aside: Arc::new(Semaphore::new(limits.max_large_in_flight)),
+            arriving_kib: Arc::new(Semaphore::new(ARRIVING_KIB)),
+            health: count(HEALTH),
         }
     }
 
@@ -100,12 +115,53 @@ impl Admission {
         }
     }
 
-    /// A place for a large message if there is one now.
+    /// A place for a call of health that waits, which has nothing to wait for.
     ///
     /// # Errors
     /// OVERLOADED.
-    pub(super) fn large_now(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let taken = Arc::clone(&self.large).try_acquire_owned();
+    pub(super) fn health(&self) -> Result<Taken, Status> {
+        self.health.take()
+    }
+
+    /// A place for a message of so many bytes as long as it arrives, if there is one now; a small one
+    /// needs none.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(super) fn message_now(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Status> {
+        let taken = match bytes {
+            ..=SMALL => return Ok(None),
+            ..=LARGE => Arc::clone(&self.arriving_kib).try_acquire_many_owned(kib(bytes)),
+            _ => Arc::clone(&self.large).try_acquire_owned(),
+        };
+        taken.map(Some).map_err(|_none_left| overloaded())
+    }
+
+    /// The same, waited for a while.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(super) async fn message(
+        &self,
+        bytes: usize,
+    ) -> Result<Option<OwnedSemaphorePermit>, Status> {
+        let place = match bytes {
+            ..=SMALL => return Ok(None),
+            ..=LARGE => {
+                for_a_while(Arc::clone(&self.arriving_kib).acquire_many_owned(kib(bytes))).await
+            }
+            _ => self.large().await,
+        };
+        place.map(Some)
+    }
+
+    /// A place for an answer of so many bytes until it is taken, if there is one now; one that is
+    /// larger than any that gets here has as much as there can be.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    pub(super) fn answer_now(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
+        let taken = Arc::clone(&self.untaken).try_acquire_many_owned(kib(bytes));
         taken.map_err(|_none_left| overloaded())
     }
 
@@ -113,7 +169,7 @@ impl Admission {
     ///
     /// # Errors
     /// OVERLOADED.
-    pub(super) async fn large(&self) -> Result<OwnedSemaphorePermit, Status> {
+    async fn large(&self) -> Result<OwnedSemaphorePermit, Status> {
         for_a_while(Arc::clone(&self.large).acquire_owned()).await
     }
 
@@ -133,18 +189,28 @@ impl Admission {
                 None => self.large().await,
             };
         }
-        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
-        for_a_while(Arc::clone(&self.untaken).acquire_many_owned(kib)).await
+        for_a_while(Arc::clone(&self.untaken).acquire_many_owned(kib(bytes))).await
     }
 
     /// A place to work off a call whose answer may turn out to be large.
     ///
     /// # Errors
     /// OVERLOADED.
-    pub(super) async fn aside(&self) -> Result<OwnedSemaphorePermit, Status> {
-        let taken = Arc::clone(&self.aside).acquire_owned();
+    pub(super) async fn aside(&self, service: Service) -> Result<OwnedSemaphorePermit, Status> {
+        let places = match service {
+            Service::Policy => &self.policies_aside,
+            Service::Authorization
+            | Service::Health
+            | Service::ReflectionV1
+            | Service::ReflectionV1Alpha => &self.aside,
+        };
+        let taken = Arc::clone(places).acquire_owned();
         taken.await.map_err(|_closed| overloaded())
     }
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes >> 10).unwrap_or(u32::MAX)
 }
 
 async fn for_a_while(

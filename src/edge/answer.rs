@@ -1,6 +1,7 @@
 //! What is answered: the body of a response, and what is held until it is sent.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -8,15 +9,16 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
+use super::admission::{Admission, SMALL};
 use super::link::Call;
-
-/// Above this it matters how long an answer stays in memory because its caller does not take it.
-const SMALL: usize = 4 << 10;
 
 /// The body of a response.
 pub(super) struct Answer {
     inner: tonic::body::Body,
     held: Option<Held>,
+    admission: Arc<Admission>,
+    /// There was no room for the message, and its caller was told so.
+    is_refused: bool,
 }
 
 /// What is given back when the answer is sent, or when its caller has left.
@@ -24,7 +26,7 @@ struct Held {
     /// The connection has this call as long as the answer is not sent.
     _call: Call,
     /// The place of an answer that takes much memory, alone or with others.
-    _place: Option<OwnedSemaphorePermit>,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// Bytes that hold something as long as they are in memory. A body is dropped when the last of it was
@@ -46,26 +48,40 @@ impl Answer {
         inner: tonic::body::Body,
         call: Call,
         place: Option<OwnedSemaphorePermit>,
+        admission: Arc<Admission>,
     ) -> Self {
-        let held = Held {
-            _call: call,
-            _place: place,
-        };
+        let held = Held { _call: call, place };
         Self {
             inner,
             held: Some(held),
+            admission,
+            is_refused: false,
         }
     }
 
-    fn hold(&mut self, bytes: Bytes) -> Bytes {
+    /// Makes bytes hold what is held for them; those of a call that has no place yet take one.
+    ///
+    /// # Errors
+    /// OVERLOADED.
+    fn hold(&mut self, bytes: Bytes) -> Result<Bytes, Status> {
         if bytes.len() <= SMALL {
-            return bytes;
+            return Ok(bytes);
         }
-        match self.held.take() {
-            Some(_held) => Bytes::from_owner(Holding { bytes, _held }),
-            None => bytes,
+        let Some(mut held) = self.held.take() else {
+            return Ok(bytes);
+        };
+        if held.place.is_none() {
+            held.place = Some(self.admission.answer_now(bytes.len())?);
         }
+        Ok(Bytes::from_owner(Holding { bytes, _held: held }))
     }
+}
+
+/// What is answered instead of a message for which there is no room.
+fn refused(status: &Status) -> Result<Frame<Bytes>, Status> {
+    let mut trailers = http::HeaderMap::new();
+    status.add_header(&mut trailers)?;
+    Ok(Frame::trailers(trailers))
 }
 
 impl Body for Answer {
@@ -76,12 +92,26 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.is_refused {
+            return Poll::Ready(None);
+        }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        polled.map_ok(|frame| frame.map_data(|bytes| self.hold(bytes)))
+        polled
+            .map_ok(|frame| match frame.into_data() {
+                Ok(bytes) => match self.hold(bytes) {
+                    Ok(bytes) => Ok(Frame::data(bytes)),
+                    Err(status) => {
+                        self.is_refused = true;
+                        refused(&status)
+                    }
+                },
+                Err(frame) => Ok(frame),
+            })
+            .map(|polled| polled.map(|frame| frame.and_then(|frame| frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.is_refused || self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

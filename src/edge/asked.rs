@@ -1,12 +1,11 @@
 //! What a caller asks: the body of its request.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -14,7 +13,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::Status;
 
-use super::admission::{Admission, LARGE};
+use super::admission::Admission;
+use crate::grpc::{Shape, check_items};
 
 /// The flag and the length that come before a message.
 const PREFIX: usize = 5;
@@ -24,22 +24,23 @@ pub(super) enum Asked {
     /// As it arrives.
     Live(Live),
     /// One message, read before.
-    Read(VecDeque<Bytes>),
+    Read(Option<Bytes>),
     /// As it arrives, until its answer is over.
     Stream {
-        inner: Incoming,
+        live: Live,
         over: Pin<Box<WaitForCancellationFutureOwned>>,
-        whole: Whole,
     },
 }
 
 /// A body as it arrives, whose message has to be let in if it is large.
 pub(super) struct Live {
     inner: Incoming,
+    /// What its service takes: more is refused, and needs no place.
+    limit: usize,
     admission: Arc<Admission>,
     prefix: Prefix,
     /// Held as long as the message is read.
-    large: Option<OwnedSemaphorePermit>,
+    place: Option<OwnedSemaphorePermit>,
     /// What becomes of it when nobody reads on.
     whole: Whole,
 }
@@ -87,60 +88,62 @@ impl Prefix {
 }
 
 impl Asked {
-    /// As it arrives. What is larger than `limit` need not be let in: it is refused anyway.
-    pub(super) fn live(inner: Incoming, admission: Arc<Admission>) -> (Self, Whole) {
-        let whole = Whole::default();
-        let live = Live {
-            inner,
-            admission,
-            prefix: Prefix::default(),
-            large: None,
-            whole: whole.clone(),
-        };
+    /// As it arrives, for a service that takes messages of at most `limit` bytes.
+    pub(super) fn live(inner: Incoming, limit: usize, admission: Arc<Admission>) -> (Self, Whole) {
+        let live = Live::new(inner, limit, admission);
+        let whole = live.whole.clone();
         (Self::Live(live), whole)
     }
 
-    /// As it arrives, with what ends it by being dropped.
-    pub(super) fn stream(inner: Incoming) -> (Self, Whole, DropGuard) {
-        let (over, whole) = (CancellationToken::new(), Whole::default());
+    /// The same, with what ends it by being dropped.
+    pub(super) fn stream(
+        inner: Incoming,
+        limit: usize,
+        admission: Arc<Admission>,
+    ) -> (Self, Whole, DropGuard) {
+        let live = Live::new(inner, limit, admission);
+        let (over, whole) = (CancellationToken::new(), live.whole.clone());
         let body = Self::Stream {
-            inner,
+            live,
             over: Box::pin(over.clone().cancelled_owned()),
-            whole: whole.clone(),
         };
         (body, whole, over.drop_guard())
     }
 
-    /// Reads the first message, of at most `limit` bytes, waiting to be let in where it is large.
-    /// What is too large is not read on, nor what follows the message: a unary call has one.
+    /// Reads the first message, of at most `limit` bytes, waiting for its place where it is not
+    /// small, and counts its items. What is too large is not read on, nor what follows the message: a
+    /// unary call has one.
     ///
     /// # Errors
-    /// OVERLOADED, or the error of the connection.
+    /// OVERLOADED, INVALID_REQUEST, or the error of the connection.
     pub(super) async fn read(
         mut inner: Incoming,
         limit: usize,
+        shapes: &'static [Shape],
         admission: &Admission,
         whole: &Whole,
     ) -> Result<(Self, Option<OwnedSemaphorePermit>), Status> {
-        let (mut chunks, mut size) = (VecDeque::new(), 0);
-        let (mut prefix, mut permit) = (Prefix::default(), None);
+        // In one piece: a frame of a few bytes would take a multiple of them by itself.
+        let mut message = BytesMut::new();
+        let (mut prefix, mut place) = (Prefix::default(), None);
         while let Some(frame) = inner.frame().await {
             let Ok(data) = frame.map_err(broken)?.into_data() else {
                 continue;
             };
-            let announced = prefix.take(&data);
-            size += data.len();
-            chunks.push_back(data);
-            if announced.is_some_and(|length| length > LARGE && length <= limit) {
-                permit = Some(admission.large().await?);
+            message.extend_from_slice(&data);
+            if let Some(length) = prefix.take(&data)
+                && length <= limit
+            {
+                place = admission.message(length).await?;
             }
-            let is_read = |length| length > limit || size >= PREFIX + length;
+            let is_read = |length| length > limit || message.len() >= PREFIX + length;
             if prefix.length().is_some_and(is_read) {
                 break;
             }
         }
         whole.set();
-        Ok((Self::Read(chunks), permit))
+        check_items(message.get(PREFIX..).unwrap_or_default(), shapes)?;
+        Ok((Self::Read(Some(message.freeze())), place))
     }
 }
 
@@ -163,6 +166,17 @@ fn broken(error: hyper::Error) -> Status {
 }
 
 impl Live {
+    fn new(inner: Incoming, limit: usize, admission: Arc<Admission>) -> Self {
+        Self {
+            inner,
+            limit,
+            admission,
+            prefix: Prefix::default(),
+            place: None,
+            whole: Whole::default(),
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = match arriving(&mut self.inner, &self.whole, cx) {
             Poll::Pending => return Poll::Pending,
@@ -170,8 +184,10 @@ impl Live {
             Poll::Ready(Some(frame)) => frame.map_err(broken)?,
         };
         let announced = frame.data_ref().and_then(|data| self.prefix.take(data));
-        if announced.is_some_and(|length| length > LARGE) {
-            self.large = Some(self.admission.large_now()?);
+        if let Some(length) = announced
+            && length <= self.limit
+        {
+            self.place = self.admission.message_now(length)?;
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -187,32 +203,30 @@ impl Body for Asked {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match &mut *self {
             Self::Live(live) => live.poll(cx),
-            Self::Read(chunks) => Poll::Ready(chunks.pop_front().map(|data| Ok(Frame::data(data)))),
-            Self::Stream { inner, over, whole } => {
+            Self::Read(message) => Poll::Ready(message.take().map(|data| Ok(Frame::data(data)))),
+            Self::Stream { live, over } => {
                 if over.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Some(Err(Status::cancelled("the answer is over"))));
                 }
-                arriving(inner, whole, cx).map_err(broken)
+                live.poll(cx)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Live(live) => live.inner.is_end_stream(),
-            Self::Read(chunks) => chunks.is_empty(),
-            Self::Stream { inner, .. } => inner.is_end_stream(),
+            Self::Live(live) | Self::Stream { live, .. } => live.inner.is_end_stream(),
+            Self::Read(message) => message.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Live(live) => live.inner.size_hint(),
-            Self::Read(chunks) => {
-                let bytes: usize = chunks.iter().map(Bytes::len).sum();
+            Self::Live(live) | Self::Stream { live, .. } => live.inner.size_hint(),
+            Self::Read(message) => {
+                let bytes = message.as_ref().map_or(0, Bytes::len);
                 SizeHint::with_exact(u64::try_from(bytes).unwrap_or(u64::MAX))
             }
-            Self::Stream { inner, .. } => inner.size_hint(),
         }
     }
 }

@@ -35,6 +35,8 @@ const MAX_PENDING_ACCEPT_RESETS: usize = 20;
 /// How long a peer that was told to leave may take, beside the time of its calls.
 const LEAVE_WITHIN: Duration = Duration::from_secs(30);
 
+/// How long a peer that was told to leave may stay without a call.
+const LINGER: Duration = Duration::from_secs(2);
 /// How long a peer may leave the connection so full that nothing more can be written.
 const BLOCKED: Duration = Duration::from_secs(20);
 
@@ -150,6 +152,8 @@ where
                 link.leaving().cancel();
                 connection.as_mut().graceful_shutdown();
             }
+            // It has no call, and does not even answer: nothing is cut by this.
+            Step::Close => return Ok(()),
             Step::Cut(why) => return Err(io::Error::other(why)),
         }
         timer.as_mut().reset(life.next_look());
@@ -161,6 +165,7 @@ where
 enum Step {
     Stay,
     Leave,
+    Close,
     Cut(&'static str),
 }
 
@@ -200,8 +205,10 @@ impl Life {
     }
 
     fn leave(&mut self) {
+        let now = Instant::now();
         self.old = None;
-        self.gone = Some(Instant::now() + self.leave_within);
+        self.gone = Some(now + self.leave_within);
+        (self.idle, self.max_idle) = (now + LINGER, LINGER);
     }
 
     fn look(&mut self, link: &Link, pulse: &Pulse) -> Step {
@@ -227,12 +234,12 @@ impl Life {
             let idle = link.idle_since().map(|since| Moment::now().since(since));
             let left = self.max_idle.saturating_sub(idle.unwrap_or_default());
             leave |= left.is_zero();
-            // Not at once again: it is leaving.
             self.idle = now + if left.is_zero() { self.max_idle } else { left };
         }
-        match leave && self.gone.is_none() {
-            true => Step::Leave,
-            false => Step::Stay,
+        match (leave, self.gone) {
+            (true, None) => Step::Leave,
+            (true, Some(_)) => Step::Close,
+            (false, _) => Step::Stay,
         }
     }
 }

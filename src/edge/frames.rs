@@ -10,11 +10,16 @@ const HEAD: usize = 9;
 /// The error code, which is all that RST_STREAM says beside its head.
 const RESET_CODE: usize = 4;
 
+/// The flag of HEADERS and DATA that says that nothing follows.
+const END_STREAM: u8 = 0x1;
+
 /// Which frame passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frame {
     /// DATA with something in it.
     Data,
+    /// HEADERS that end a stream: of an answer that has no more.
+    End,
     /// RST_STREAM, and whether it says that nothing is wrong.
     Reset { is_no_error: bool },
     /// SETTINGS, PING or GOAWAY, acknowledgements too.
@@ -24,9 +29,10 @@ pub(super) enum Frame {
 }
 
 impl Frame {
-    fn of(kind: u8, length: usize, code: [u8; RESET_CODE]) -> Self {
+    fn of(kind: u8, flags: u8, length: usize, code: [u8; RESET_CODE]) -> Self {
         match kind {
             0x0 if length > 0 => Self::Data,
+            0x1 if flags & END_STREAM != 0 => Self::End,
             0x3 => Self::Reset {
                 is_no_error: code == [0; RESET_CODE],
             },
@@ -90,7 +96,7 @@ impl Frames {
         if self.filled < HEAD {
             return None;
         }
-        let [l1, l2, l3, kind, _, _, _, _, _, code @ ..] = self.head;
+        let [l1, l2, l3, kind, flags, _, _, _, _, code @ ..] = self.head;
         let length = usize::from(l1) << 16 | usize::from(l2) << 8 | usize::from(l3);
         let wanted = match kind {
             0x3 => HEAD + RESET_CODE.min(length),
@@ -101,7 +107,7 @@ impl Frames {
         }
         self.skip = length - (self.filled - HEAD);
         self.filled = 0;
-        Some(Frame::of(kind, length, code))
+        Some(Frame::of(kind, flags, length, code))
     }
 }
 

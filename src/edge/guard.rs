@@ -16,13 +16,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use super::frames::{Frame, Frames, PREFACE};
 use crate::clock::Moment;
 
 /// So many frames may come at once: a client that cancels all of its calls sends some hundreds.
 const BURST: u32 = 500;
+/// So often is read what a peer says that does not speak HTTP/2.
+const MAX_UNREAD: usize = 64;
 /// So many a second may come for ever.
 const REFILL: u32 = 250;
 
@@ -105,11 +107,12 @@ impl Pulse {
 }
 
 /// Waits for the preface of HTTP/2, which costs next to nothing: most of what is held for a connection
-/// is made when it has come.
+/// is made when it has come. Who says something else is told that in HTTP/2, by which it can see what
+/// is spoken here.
 ///
 /// # Errors
 /// Where something else comes, or nothing any more.
-pub(super) async fn preface<I: AsyncRead + Unpin>(io: &mut I) -> io::Result<()> {
+pub(super) async fn preface<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Result<()> {
     let mut missing = PREFACE;
     let mut read = [0; PREFACE.len()];
     while !missing.is_empty() {
@@ -119,11 +122,30 @@ pub(super) async fn preface<I: AsyncRead + Unpin>(io: &mut I) -> io::Result<()> 
         if came.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        missing = missing
-            .strip_prefix(came)
-            .ok_or_else(|| io::Error::other("the peer does not speak HTTP/2"))?;
+        missing = match missing.strip_prefix(came) {
+            Some(missing) => missing,
+            None => return turn_away(io).await,
+        };
     }
     Ok(())
+}
+
+/// Says goodbye, and takes what the peer still says: closed with that unread, the connection would be
+/// reset, and the goodbye lost.
+async fn turn_away<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Result<()> {
+    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    /// With PROTOCOL_ERROR.
+    const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    io.write_all(&SETTINGS).await?;
+    io.write_all(&GOAWAY).await?;
+    io.shutdown().await?;
+    let mut unread = [0; 512];
+    for _ in 0..MAX_UNREAD {
+        if io.read(&mut unread).await? == 0 {
+            break;
+        }
+    }
+    Err(io::Error::other("the peer does not speak HTTP/2"))
 }
 
 /// A connection whose frames are counted.
@@ -166,7 +188,7 @@ impl<I> Guard<I> {
             }
             let costs = match frame {
                 Frame::Control | Frame::Reset { .. } => true,
-                Frame::Data | Frame::Other => false,
+                Frame::Data | Frame::End | Frame::Other => false,
             };
             if costs && !allowance.spend(Moment::now) {
                 pulse.flooded.store(true, Ordering::Relaxed);
@@ -182,7 +204,8 @@ impl<I> Guard<I> {
             ..
         } = self;
         sent.pass(bytes, |frame| match frame {
-            Frame::Data => allowance.give_back(),
+            // Errors are headers alone.
+            Frame::Data | Frame::End => allowance.give_back(),
             // Without an error a reset ends a call that was answered before it was asked whole.
             Frame::Reset { is_no_error: false } => {
                 if !allowance.spend(Moment::now) {

@@ -22,6 +22,11 @@ const SPANS: usize = 4;
 /// be their streams that end.
 const MAX_UNPROVED: u32 = 100;
 
+/// So many calls may be over before they were asked whole.
+const MAX_UNASKED: u32 = 32;
+/// So many streams may be open on one connection: one peer must not have all that there are.
+const MAX_STREAMS: u32 = 64;
+
 /// What the calls of a connection share.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -36,6 +41,8 @@ pub(super) struct Link {
     span: AtomicU32,
     memory: Mutex<Memory>,
     unproved: AtomicU32,
+    unasked: AtomicU32,
+    streams: AtomicU32,
 }
 
 impl Link {
@@ -50,6 +57,8 @@ impl Link {
             span: AtomicU32::new(0),
             memory: Mutex::default(),
             unproved: AtomicU32::new(0),
+            unasked: AtomicU32::new(0),
+            streams: AtomicU32::new(0),
         })
     }
 
@@ -90,6 +99,15 @@ impl Link {
         }
     }
 
+    /// A call was over before it was asked whole. A peer that begins calls and does not go on has its
+    /// connection ended: it would hold what it has begun for ever. At once where it had all the time
+    /// that there is, `too_long`; after some of them where it gave them little time itself.
+    pub(super) fn unasked(&self, too_long: bool) {
+        if too_long || self.unasked.fetch_add(1, Ordering::Relaxed) >= MAX_UNASKED {
+            self.leaving.cancel();
+        }
+    }
+
     /// The connection was of use: it does not give way to others any more.
     pub(super) fn keep(&self) {
         self.seat.keep();
@@ -119,6 +137,25 @@ impl Link {
 
 fn place(span: u32) -> usize {
     usize::try_from(span).unwrap_or_default() % SPANS
+}
+
+/// One stream of a connection, until it is over.
+#[derive(Debug)]
+pub(super) struct Stream(Arc<Link>);
+
+impl Stream {
+    /// One more, where there may be.
+    pub(super) fn begin(link: &Arc<Link>) -> Option<Self> {
+        let before = link.streams.fetch_add(1, Ordering::Relaxed);
+        let stream = Self(Arc::clone(link));
+        (before < MAX_STREAMS).then_some(stream)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// One call of a connection, until its answer is sent.

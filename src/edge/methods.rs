@@ -6,7 +6,9 @@
 //! from this service.
 
 use crate::callers::Role;
-use crate::grpc::{MAX_CATALOG_MESSAGE, MAX_MESSAGE};
+use crate::grpc::{
+    FILTER_CATALOG, MAX_CATALOG_MESSAGE, MAX_MESSAGE, PREVIEW, PUT_LOCATIONS, PUT_MARKETS, Shape,
+};
 
 /// A method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,10 @@ pub(super) enum Work {
     /// On the thread that serves the connection.
     Here,
     /// Beside the threads that serve, because it may take long; a message may be so large.
-    Aside { limit: usize },
+    Aside {
+        limit: usize,
+        shapes: &'static [Shape],
+    },
     /// As a stream, which lasts as long as its caller likes.
     Stream(Ending),
 }
@@ -59,10 +64,18 @@ pub(super) enum Ending {
     AtOnce,
 }
 
-const ASIDE: Work = Work::Aside { limit: MAX_MESSAGE };
-const LARGE: Work = Work::Aside {
-    limit: MAX_CATALOG_MESSAGE,
+const ASIDE: Work = Work::Aside {
+    limit: MAX_MESSAGE,
+    shapes: &[],
 };
+
+/// With messages that may be large, and whose items are counted before they are decoded.
+const fn large(shapes: &'static [Shape]) -> Work {
+    Work::Aside {
+        limit: MAX_CATALOG_MESSAGE,
+        shapes,
+    }
+}
 const WHEN_IDLE: Work = Work::Stream(Ending::WhenIdle);
 
 /// The table. What is called most is found first.
@@ -75,7 +88,10 @@ static METHODS: [Method; 26] = [
         "/portcullis.v1.AuthorizationService/BatchCheckFeatures",
         Work::Here,
     ),
-    check("/portcullis.v1.AuthorizationService/FilterCatalog", LARGE),
+    check(
+        "/portcullis.v1.AuthorizationService/FilterCatalog",
+        large(FILTER_CATALOG),
+    ),
     check(
         "/portcullis.v1.AuthorizationService/ListFeatures",
         Work::Here,
@@ -106,7 +122,7 @@ static METHODS: [Method; 26] = [
     policy(
         "/portcullis.v1.PolicyService/PreviewPartnerPolicy",
         Role::Read,
-        LARGE,
+        large(PREVIEW),
     ),
     policy("/portcullis.v1.PolicyService/GetAccount", Role::Read, ASIDE),
     policy(
@@ -132,22 +148,22 @@ static METHODS: [Method; 26] = [
     policy(
         "/portcullis.v1.PolicyService/PutBillingMarkets",
         Role::Admin,
-        LARGE,
+        large(PUT_MARKETS),
     ),
     policy(
         "/portcullis.v1.PolicyService/DeleteBillingMarkets",
         Role::Admin,
-        LARGE,
+        large(&[]),
     ),
     policy(
         "/portcullis.v1.PolicyService/PutLocations",
         Role::Admin,
-        LARGE,
+        large(PUT_LOCATIONS),
     ),
     policy(
         "/portcullis.v1.PolicyService/DeleteLocations",
         Role::Admin,
-        LARGE,
+        large(&[]),
     ),
     policy(
         "/portcullis.v1.PolicyService/GetFeatureMatrix",

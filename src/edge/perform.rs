@@ -15,11 +15,12 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 
-use super::admission::Admission;
+use super::admission::{Admission, LARGE, Taken};
 use super::asked::{Asked, Whole};
 use super::deadline::TimeLeft;
+use super::methods::Service as OfService;
 use crate::clock::Moment;
-use crate::grpc::{deadline_exceeded, message_too_large};
+use crate::grpc::{Shape, deadline_exceeded, message_too_large};
 
 /// What became of a call.
 #[derive(Debug)]
@@ -31,11 +32,6 @@ pub(super) enum Performed {
 }
 
 impl Performed {
-    /// Whether it took longer than this server lets any call take.
-    pub(super) fn is_too_long(&self) -> bool {
-        matches!(self, Self::Late(TimeLeft::Servers(_)))
-    }
-
     pub(super) fn into_response(self) -> Response<Body> {
         match self {
             Self::Answered(response) => response,
@@ -68,44 +64,27 @@ where
     }
 }
 
-/// Calls a service like [`within_deadline`], with a place for it as soon as it waits: for the rest of
-/// what is asked, or for anything else.
+/// Calls a service like [`within_deadline`], with a place for it as soon as it waits: `place` is asked
+/// each time that it does, and gives one where it needs another than it has.
 pub(super) async fn admitted<S, B>(
     service: S,
     request: Request<B>,
     left: Result<TimeLeft, Status>,
-    whole: &Whole,
-    admission: &Admission,
+    mut place: impl FnMut() -> Result<Option<Taken>, Status>,
 ) -> Performed
 where
     S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
 {
-    let left = match left {
-        Ok(left) => left,
-        Err(status) => return Performed::Answered(status.into_http()),
-    };
-    let mut call = pin!(within_deadline(service, request, Ok(left)));
-    let (mut arriving, mut in_flight) = (None, None);
+    let mut call = pin!(within_deadline(service, request, left));
+    let mut _held = None;
     poll_fn(|cx| {
         if let Poll::Ready(performed) = call.as_mut().poll(cx) {
             return Poll::Ready(performed);
         }
-        let place = match whole.is() {
-            true => &mut in_flight,
-            false => &mut arriving,
-        };
-        if place.is_none() {
-            let taken = match whole.is() {
-                true => admission.call(),
-                false => admission.arriving(),
-            };
-            match taken {
-                Ok(taken) => *place = Some(taken),
-                Err(status) => return Poll::Ready(Performed::Answered(status.into_http())),
-            }
-        }
-        if in_flight.is_some() {
-            arriving = None;
+        match place() {
+            Ok(Some(taken)) => _held = Some(taken),
+            Ok(None) => {}
+            Err(status) => return Poll::Ready(Performed::Answered(status.into_http())),
         }
         Poll::Pending
     })
@@ -128,14 +107,14 @@ pub(super) async fn beside<S>(
     service: S,
     request: Request<Incoming>,
     left: TimeLeft,
-    limit: usize,
+    large: Largeness,
     admission: Arc<Admission>,
 ) -> Beside
 where
     S: Service<Request<Asked>, Response = Response<Body>, Error = Infallible>,
 {
     let whole = Whole::default();
-    let call = exchange(service, request, limit, &admission, &whole);
+    let call = exchange(service, request, large, &admission, &whole);
     let (performed, place) = match tokio::time::timeout(left.time(), call).await {
         Ok(Ok((response, place))) => (Performed::Answered(with_our_status(response)), place),
         Ok(Err(status)) => (Performed::Answered(status.into_http()), None),
@@ -148,12 +127,23 @@ where
     }
 }
 
+/// What is known of the messages of a call before they are there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Largeness {
+    /// The most bytes.
+    pub(super) limit: usize,
+    /// The lists whose items are counted.
+    pub(super) shapes: &'static [Shape],
+    /// Whose they are.
+    pub(super) service: OfService,
+}
+
 type Exchanged = (Response<Body>, Option<OwnedSemaphorePermit>);
 
 async fn exchange<S>(
     service: S,
     request: Request<Incoming>,
-    limit: usize,
+    large: Largeness,
     admission: &Admission,
     whole: &Whole,
 ) -> Result<Exchanged, Status>
@@ -162,10 +152,15 @@ where
 {
     let (parts, body) = request.into_parts();
     let arriving = admission.arriving()?;
-    let (asked, large) = Asked::read(body, limit, admission, whole).await?;
+    let Largeness {
+        limit,
+        shapes,
+        service: of,
+    } = large;
+    let (asked, large) = Asked::read(body, limit, shapes, admission, whole).await?;
     let _in_flight = admission.call()?;
     drop(arriving);
-    let _place = admission.aside().await?;
+    let place = admission.aside(of).await?;
     let response = match service.oneshot(Request::from_parts(parts, asked)).await {
         Ok(response) => response,
         Err(never) => match never {},
@@ -179,6 +174,9 @@ where
     let collected = body.collect().await?;
     let trailers = collected.trailers().cloned();
     let answer = collected.to_bytes();
+    if answer.len() <= LARGE {
+        drop(place);
+    }
     let place = admission.answer(answer.len(), large).await?;
     let answer =
         http_body_util::Full::new(answer).with_trailers(std::future::ready(trailers.map(Ok)));

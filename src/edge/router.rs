@@ -2,9 +2,11 @@
 //! off.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::poll_immediate;
 use http::{Method as HttpMethod, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,17 +15,19 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::Service as TowerService;
 
-use crate::grpc::{MAX_CATALOG_MESSAGE, stopping};
+use crate::grpc::{
+    MAX_CATALOG_MESSAGE, MAX_MESSAGE, MAX_OPEN_MESSAGE, deadline_exceeded, overloaded, stopping,
+};
 
 use super::admission::Admission;
 use super::answer::Answer;
 use super::aside::Aside;
 use super::asked::{Asked, Whole};
-use super::deadline::{time_left, wanted};
+use super::deadline::{TimeLeft, time_left, wanted};
 use super::gate::{Admitted, Gate};
-use super::link::{Call, Link};
+use super::link::{Call, Link, Stream};
 use super::methods::{Access, Ending, Method, Service, Work};
-use super::perform::{Performed, admitted, beside, within_deadline};
+use super::perform::{Largeness, Performed, admitted, beside, within_deadline};
 use super::stream::StreamBody;
 use super::{Limits, Services};
 
@@ -74,7 +78,7 @@ impl Router {
         if !is_stream {
             call.send();
         }
-        response.map(|body| Answer::new(body, call, place))
+        response.map(|body| Answer::new(body, call, place, Arc::clone(&self.admission)))
     }
 
     /// What a request has to pass before anything is done for it.
@@ -100,7 +104,8 @@ impl Router {
             .filter(|method| self.services.have(method.service))
             .ok_or_else(unimplemented)?;
         let judged = self.gate.judge(link, request.headers(), method.access);
-        let caller = judged.await.map_err(Status::into_http)?;
+        let left = time_left(request.headers(), self.request_timeout);
+        let caller = self.judged(judged, left).await.map_err(Status::into_http)?;
         if method.access != Access::Open {
             link.keep();
         }
@@ -114,9 +119,26 @@ impl Router {
         })
     }
 
+    /// Who calls, within the time of the call. Some have keys asked for: they are counted.
+    async fn judged<T>(
+        &self,
+        judged: impl Future<Output = Result<T, Status>>,
+        left: Result<TimeLeft, Status>,
+    ) -> Result<T, Status> {
+        let mut judged = pin!(judged);
+        if let Some(judged) = poll_immediate(judged.as_mut()).await {
+            return judged;
+        }
+        let _taken = self.admission.arriving()?;
+        match tokio::time::timeout(left?.time(), judged).await {
+            Ok(judged) => judged,
+            Err(_elapsed) => Err(deadline_exceeded()),
+        }
+    }
+
     async fn work_off(
         &self,
-        link: &Link,
+        link: &Arc<Link>,
         passed: Passed,
     ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
         let Passed {
@@ -128,7 +150,14 @@ impl Router {
             // Past all bounds: an overloaded service is not a dead one.
             (Work::Here, Service::Health) => (self.health(link, request).await, None),
             (Work::Here, _) => (self.here(link, request).await, None),
-            (Work::Aside { limit }, service) => self.aside(link, service, limit, request).await,
+            (Work::Aside { limit, shapes }, service) => {
+                let large = Largeness {
+                    limit,
+                    shapes,
+                    service,
+                };
+                self.aside(link, large, request).await
+            }
             (Work::Stream(ending), _) => {
                 let lapse = self.gate.lapse(caller, method.access);
                 (
@@ -142,10 +171,22 @@ impl Router {
     async fn here(&self, link: &Link, request: Request<Incoming>) -> Response<Body> {
         let left = time_left(request.headers(), self.request_timeout);
         let (parts, body) = request.into_parts();
-        let (asked, whole) = Asked::live(body, Arc::clone(&self.admission));
+        let (asked, whole) = Asked::live(body, MAX_MESSAGE, Arc::clone(&self.admission));
         let request = Request::from_parts(parts, asked);
         let service = self.services.authorization.clone();
-        let performed = admitted(service, request, left, &whole, &self.admission).await;
+        let mut placed = None;
+        let place = || {
+            let has_arrived = whole.is();
+            if placed.replace(has_arrived) == Some(has_arrived) {
+                return Ok(None);
+            }
+            let taken = match has_arrived {
+                true => self.admission.call(),
+                false => self.admission.arriving(),
+            };
+            taken.map(Some)
+        };
+        let performed = admitted(service, request, left, place).await;
         leave_where_unasked(link, &performed, &whole);
         performed.into_response()
     }
@@ -153,27 +194,26 @@ impl Router {
     async fn aside(
         &self,
         link: &Link,
-        service: Service,
-        limit: usize,
+        large: Largeness,
         request: Request<Incoming>,
     ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
         let services = &self.services;
-        match (service, limit) {
+        match (large.service, large.limit) {
             (Service::Policy, MAX_CATALOG_MESSAGE) => {
                 let service = services.large_policy.clone();
-                self.aside_by(service, link, limit, request).await
+                self.aside_by(service, link, large, request).await
             }
             (Service::Policy, _) => {
                 let service = services.policy.clone();
-                self.aside_by(service, link, limit, request).await
+                self.aside_by(service, link, large, request).await
             }
             (_, MAX_CATALOG_MESSAGE) => {
                 let service = services.catalog.clone();
-                self.aside_by(service, link, limit, request).await
+                self.aside_by(service, link, large, request).await
             }
             (_, _) => {
                 let service = services.authorization.clone();
-                self.aside_by(service, link, limit, request).await
+                self.aside_by(service, link, large, request).await
             }
         }
     }
@@ -182,7 +222,7 @@ impl Router {
         &self,
         service: S,
         link: &Link,
-        limit: usize,
+        large: Largeness,
         request: Request<Incoming>,
     ) -> (Response<Body>, Option<OwnedSemaphorePermit>)
     where
@@ -195,7 +235,7 @@ impl Router {
             Ok(left) => left,
             Err(status) => return (status.into_http(), None),
         };
-        let work = beside(service, request, left, limit, Arc::clone(&self.admission));
+        let work = beside(service, request, left, large, Arc::clone(&self.admission));
         match self.aside.do_here(work).await {
             Ok(beside) => {
                 leave_where_unasked(link, &beside.performed, &beside.whole);
@@ -208,9 +248,15 @@ impl Router {
     async fn health(&self, link: &Link, request: Request<Incoming>) -> Response<Body> {
         let left = time_left(request.headers(), self.request_timeout);
         let (parts, body) = request.into_parts();
-        let (asked, whole) = Asked::live(body, Arc::clone(&self.admission));
+        let (asked, whole) = Asked::live(body, MAX_OPEN_MESSAGE, Arc::clone(&self.admission));
         let request = Request::from_parts(parts, Body::new(asked));
-        let performed = within_deadline(self.services.health.clone(), request, left).await;
+        let health = self.services.health.clone();
+        let mut is_placed = false;
+        let place = || match std::mem::replace(&mut is_placed, true) {
+            true => Ok(None),
+            false => self.admission.health().map(Some),
+        };
+        let performed = admitted(health, request, left, place).await;
         leave_where_unasked(link, &performed, &whole);
         performed.into_response()
     }
@@ -219,7 +265,7 @@ impl Router {
     /// and its end is that of the connection, or its caller's.
     async fn stream(
         &self,
-        link: &Link,
+        link: &Arc<Link>,
         method: Method,
         ending: Ending,
         request: Request<Incoming>,
@@ -229,6 +275,9 @@ impl Router {
             Ok(taken) => taken,
             Err(status) => return status.into_http(),
         };
+        let Some(stream) = Stream::begin(link) else {
+            return overloaded().into_http();
+        };
         let wanted = match wanted(request.headers()) {
             Ok(wanted) => wanted,
             Err(status) => return status.into_http(),
@@ -237,7 +286,7 @@ impl Router {
         let deadline = wanted.and_then(|wanted| Instant::now().checked_add(wanted));
         let left = time_left(request.headers(), self.request_timeout);
         let (parts, body) = request.into_parts();
-        let (asked, whole, asking) = Asked::stream(body);
+        let (asked, whole, asking) = Asked::stream(body, MAX_MESSAGE, Arc::clone(&self.admission));
         let request = Request::from_parts(parts, asked);
         let services = &self.services;
         let performed = match (method.service, &services.reflection) {
@@ -263,15 +312,15 @@ impl Router {
         });
         performed
             .into_response()
-            .map(|body| Body::new(StreamBody::new(body, end, ending, asking, taken)))
+            .map(|body| Body::new(StreamBody::new(body, end, ending, asking, (taken, stream))))
     }
 }
 
-/// A peer that begins a call and does not go on in time has its connection ended: it would hold what
-/// it has begun for ever. Not where it was its own deadline that came first, which may be short.
 fn leave_where_unasked(link: &Link, performed: &Performed, whole: &Whole) {
-    if performed.is_too_long() && !whole.is() {
-        link.leaving().cancel();
+    if let Performed::Late(left) = performed
+        && !whole.is()
+    {
+        link.unasked(matches!(left, TimeLeft::Servers(_)));
     }
 }
 

@@ -15,6 +15,7 @@ use tokio_util::sync::DropGuard;
 use tonic::Status;
 
 use super::admission::Taken;
+use super::link::Stream;
 use super::methods::Ending;
 
 /// The body of an answer that ends when `end` comes, if it has not ended by itself.
@@ -24,7 +25,7 @@ pub(super) struct StreamBody {
     ending: Ending,
     ended: bool,
     _asking: DropGuard,
-    _taken: Taken,
+    _places: (Taken, Stream),
 }
 
 impl StreamBody {
@@ -34,7 +35,7 @@ impl StreamBody {
         end: BoxFuture<'static, Status>,
         ending: Ending,
         asking: DropGuard,
-        taken: Taken,
+        places: (Taken, Stream),
     ) -> Self {
         Self {
             inner,
@@ -42,7 +43,7 @@ impl StreamBody {
             ending,
             ended: false,
             _asking: asking,
-            _taken: taken,
+            _places: places,
         }
     }
 

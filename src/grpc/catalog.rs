@@ -222,7 +222,7 @@ fn parse_stored(
         );
     }
     let mut markets = Vec::with_capacity(names.len().min(MAX_MARKETS));
-    for (index, name) in names.iter().enumerate() {
+    for (index, name) in names.iter().enumerate().take(MAX_MARKETS) {
         let code = violations.take(
             || format!("stored.markets[{index}]"),
             MarketCode::try_from(name.as_str()),

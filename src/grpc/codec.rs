@@ -4,11 +4,13 @@
 
 use std::marker::PhantomData;
 
+use bytes::Buf as _;
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
 
+use super::shape::check_fields;
 use super::status::undecodable;
 
 const BUFFER: usize = 256;
@@ -52,6 +54,8 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        // The buffer is one piece.
+        check_fields(bytes.chunk())?;
         U::decode(bytes)
             .map(Some)
             .map_err(|error| undecodable(&error))

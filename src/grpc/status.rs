@@ -212,6 +212,11 @@ pub(super) fn undecodable(error: &prost::DecodeError) -> Status {
     invalid_field("message", format!("does not decode: {error}"))
 }
 
+/// A list of a message that has more items than are accepted.
+pub(super) fn too_many(field: &str, most: usize) -> Status {
+    invalid_field(field, format!("has more than {most} items"))
+}
+
 /// An answer that is larger than a message may be.
 pub(super) fn answer_too_large(bytes: usize, limit: usize) -> Status {
     let message = format!("the answer has {bytes} bytes; a message may have {limit}: ask for less");
