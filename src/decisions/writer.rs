@@ -62,7 +62,7 @@ fn write(queue: &Queue) {
             Next::Nothing => {}
             Next::End => break,
         }
-        if let Some(lines) = losses.to_say(queue.dropped(), Moment::now) {
+        if let Some(lines) = losses.due(queue.dropped(), Moment::now) {
             say(lines);
         }
     }
@@ -85,7 +85,7 @@ struct Losses {
 
 impl Losses {
     /// How many of all that were `dropped` are to be said now.
-    fn to_say(&mut self, dropped: u64, now: impl FnOnce() -> Moment) -> Option<u64> {
+    fn due(&mut self, dropped: u64, now: impl FnOnce() -> Moment) -> Option<u64> {
         let unsaid = dropped - self.said;
         if unsaid == 0 {
             return None;
@@ -108,7 +108,7 @@ mod tests {
         let at = |seconds: u64| Moment::from_nanos(seconds * 1_000_000_000).unwrap();
         let mut losses = Losses::default();
         let said = [(1, 0), (2, 3), (3, 5), (11, 5), (12, 9), (40, 9), (41, 10)]
-            .map(|(seconds, dropped)| losses.to_say(dropped, || at(seconds)));
+            .map(|(seconds, dropped)| losses.due(dropped, || at(seconds)));
         let want = [None, Some(3), None, None, Some(6), None, Some(1)];
         assert_eq!(said, want);
     }
