@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod datafile;
+pub mod decisions;
 pub mod directory;
 pub mod domain;
 pub mod edge;

@@ -4,6 +4,8 @@
 
 #[path = "cli/clients.rs"]
 mod clients;
+#[path = "cli/decisions.rs"]
+mod decisions;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/policies.rs"]

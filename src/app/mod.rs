@@ -24,6 +24,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use crate::administrator::Administrator;
 use crate::authorizer::Authorizer;
 use crate::callers::{AuthConfig, TlsFiles};
+use crate::decisions::{DecisionLog, Logged, Writer};
 use crate::directory::{Directory, DirectoryConfig};
 use crate::domain::FeatureMatrix;
 use crate::edge::{Limits, Router, Server, Services};
@@ -62,6 +63,8 @@ pub struct ServeConfig {
     pub shutdown_grace: Duration,
     /// Whether reflection is served.
     pub reflection: bool,
+    /// Which decisions are logged.
+    pub decision_log: Logged,
 }
 
 /// Where policies are kept.
@@ -87,6 +90,7 @@ pub struct Bound {
     shutdown_delay: Duration,
     shutdown_grace: Duration,
     reflection: bool,
+    decisions: (DecisionLog, Option<Writer>),
 }
 
 /// Opens the store and binds the ports.
@@ -122,6 +126,7 @@ pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
         shutdown_delay: config.shutdown_delay,
         shutdown_grace: config.shutdown_grace,
         reflection: config.reflection,
+        decisions: DecisionLog::start(config.decision_log)?,
     })
 }
 
@@ -195,7 +200,9 @@ impl Bound {
         }));
 
         // The loader ends with the last directory, and may not do so before the service does.
-        let api = AuthorizationApi::new(Authorizer::new(directory.clone()));
+        let (decisions, writer) = self.decisions;
+        let api =
+            AuthorizationApi::new(Authorizer::new(directory.clone())).with_decision_log(decisions);
         let policy = PolicyApi::new(administrator);
         let mut services = Services::new(api, policy, health);
         if self.reflection {
@@ -217,6 +224,9 @@ impl Bound {
         probes.abort();
         keep_told.abort();
         loader.abort();
+        if let Some(writer) = writer {
+            writer.finish().await;
+        }
         drained
     }
 }

@@ -15,5 +15,5 @@ mod unproved;
 pub use certificate::certificate_caller;
 pub use config::{AuthConfig, JwksSource, JwtConfig, MtlsConfig, TlsFiles};
 pub use file::{Callers, CallersError, MAX_CALLERS};
-pub use role::{CallerId, MalformedCallerId, Role};
+pub use role::{ANONYMOUS, CallerId, MalformedCallerId, Role};
 pub use unproved::{BadCertificate, BadToken, Unproved};

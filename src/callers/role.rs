@@ -43,6 +43,9 @@ impl fmt::Display for CallerId {
     }
 }
 
+/// What a caller is called where nobody has to prove who calls.
+pub const ANONYMOUS: &str = "anonymous";
+
 /// What a caller may do. Each role may do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {

@@ -20,7 +20,7 @@ pub(super) fn run(
     origins: &Origins,
     warnings: &[String],
 ) -> anyhow::Result<Verdict> {
-    logging::start(args.logging.log_format, &args.logging.log)?;
+    logging::start(args.logging.log_format, args.logging.filter())?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -47,6 +47,7 @@ pub(super) fn run(
         shutdown_delay: args.calls.shutdown_delay,
         shutdown_grace: args.calls.shutdown_grace,
         reflection: args.listening.reflection,
+        decision_log: args.logging.decisions(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -38,7 +38,7 @@ pub use policy::{
 };
 pub use program::{Command, Program};
 pub use proofs::{Jwks, Proofs};
-pub use serve::{LogFormat, ServeArgs};
+pub use serve::{DecisionsLogged, LogFormat, ServeArgs};
 pub use service::ServiceArgs;
 pub use tools::{
     ExportArgs, ExportFormat, HealthcheckArgs, ImportArgs, MatrixCommandArgs, MatrixFormat,
@@ -95,6 +95,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::decisions::Logged;
 
     pub(super) fn read_from(line: &str, variables: &[(&str, &str)]) -> Result<Invocation, String> {
         let arguments = std::iter::once("portcullis").chain(line.split_whitespace());
@@ -148,6 +149,37 @@ mod tests {
             ],
         );
         assert_eq!(args.freshness.max_stale, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_share_of_decisions_is_for_a_sampled_log() {
+        let args = serve("--decision-log sampled", &[]);
+        assert_eq!(args.logging.decisions(), Logged::Sampled(0.01));
+        let sample = [("PORTCULLIS_DECISION_LOG_SAMPLE", "0.5")];
+        let args = serve("--decision-log sampled", &sample);
+        assert_eq!(args.logging.decisions(), Logged::Sampled(0.5));
+        for (line, variables, want) in [
+            (
+                "serve --decision-log-sample 0.5",
+                &[][..],
+                "`--decision-log-sample` is for a sampled decision log, and `--decision-log` is \
+                 `off`: give `sampled` there, or leave it out",
+            ),
+            (
+                "serve --decision-log denials",
+                &sample,
+                "`PORTCULLIS_DECISION_LOG_SAMPLE` is for a sampled decision log, and \
+                 `--decision-log` is `denials`: give `sampled` there, or leave it out",
+            ),
+        ] {
+            assert_eq!(read_from(line, variables).unwrap_err(), want);
+        }
+        for value in ["0", "0.00009", "1.1", "1%", "-1", "NaN", "inf"] {
+            let variable = [("PORTCULLIS_DECISION_LOG_SAMPLE", value)];
+            let error = read_from("serve --decision-log sampled", &variable).unwrap_err();
+            let accepted = "a share from `0.0001` to `1` is accepted";
+            assert!(error.contains(accepted), "{value}: {error}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod store;
 
 use clap::Args;
 
-pub use logging::LogFormat;
+pub use logging::{DecisionsLogged, LogFormat};
 
 use auth::AuthArgs;
 use limits::{CallArgs, ConnectionArgs};
@@ -66,6 +66,7 @@ impl ServeArgs {
                 return Err(exclusive(origins, "data", url));
             }
         }
+        self.logging.check(origins)?;
         self.freshness.check(origins)
     }
 

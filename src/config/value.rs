@@ -84,6 +84,16 @@ pub(super) fn pool_size(value: &str) -> Result<usize, String> {
     count(1..=1_000)(value)
 }
 
+/// A share of a whole.
+pub(super) fn share(value: &str) -> Result<f64, String> {
+    match value.parse() {
+        Ok(share) if (0.0001..=1.0).contains(&share) => Ok(share),
+        Ok(_) | Err(_) => {
+            Err("a share from `0.0001` to `1` is accepted: `0.01` is one of a hundred".to_owned())
+        }
+    }
+}
+
 /// How many locations of one page.
 pub(super) fn page_size(value: &str) -> Result<u32, String> {
     count(1..=10_000)(value)
@@ -204,6 +214,12 @@ impl LogFilter {
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
         EnvFilter::new(format!("h2=error,{}", self.0))
+    }
+
+    /// The same, and whatever it says, the lines of `target` at info.
+    #[must_use]
+    pub fn with(&self, target: &str) -> EnvFilter {
+        EnvFilter::new(format!("h2=error,{},{target}=info", self.0))
     }
 
     pub(super) fn parse(value: &str) -> Result<Self, String> {
@@ -330,6 +346,24 @@ mod tests {
         }
         for value in ["", "inof", "warn,debgu", "portcullis=loud"] {
             assert!(LogFilter::parse(value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn no_filter_silences_what_has_a_switch_of_its_own() {
+        const TARGET: &str = "portcullis::decision";
+        let is_heard = |filter: EnvFilter| {
+            let lines = tracing_subscriber::fmt().with_env_filter(filter).finish();
+            tracing::subscriber::with_default(lines, || {
+                let at_info = tracing::enabled!(target: TARGET, tracing::Level::INFO);
+                let besides = tracing::enabled!(target: "portcullis::edge", tracing::Level::INFO);
+                (at_info, besides)
+            })
+        };
+        for value in ["off", "warn", "portcullis=off", "portcullis::decision=off"] {
+            let filter = LogFilter::parse(value).unwrap();
+            assert_eq!(is_heard(filter.filter()), (false, false), "{value}");
+            assert_eq!(is_heard(filter.with(TARGET)), (true, false), "{value}");
         }
     }
 

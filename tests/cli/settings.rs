@@ -192,6 +192,18 @@ fn a_wrong_value_is_told_with_its_flag_or_variable_and_what_is_accepted() {
         ("serve", "log-format", "xml", "`text` or `json` is accepted"),
         (
             "serve",
+            "decision-log",
+            "some",
+            "`off`, `denials`, `sampled` or `all` is accepted",
+        ),
+        (
+            "serve",
+            "decision-log-sample",
+            "1%",
+            "a share from `0.0001` to `1` is accepted",
+        ),
+        (
+            "serve",
             "log",
             "inof",
             "a level (`off`, `error`, `warn`, `info`, `debug`, `trace`) is",

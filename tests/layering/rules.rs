@@ -11,7 +11,7 @@ struct Floor {
 }
 
 /// The floors from the ground up. A module that is new to the crate is put in here first.
-const FLOORS: [Floor; 10] = [
+const FLOORS: [Floor; 11] = [
     Floor {
         modules: &["domain"],
         knows: &[],
@@ -24,6 +24,10 @@ const FLOORS: [Floor; 10] = [
     Floor {
         modules: &["callers"],
         knows: &["clock", "reload", "pem", "domain"],
+    },
+    Floor {
+        modules: &["decisions"],
+        knows: &["callers", "clock", "domain"],
     },
     // Generated, and so known to those alone who speak gRPC or start those who do.
     Floor {
@@ -66,6 +70,7 @@ const FLOORS: [Floor; 10] = [
             "metrics",
             "datafile",
             "proto",
+            "decisions",
             "callers",
             "reload",
             "pem",
@@ -88,6 +93,7 @@ const FLOORS: [Floor; 10] = [
             "metrics",
             "datafile",
             "proto",
+            "decisions",
             "callers",
             "reload",
             "pem",

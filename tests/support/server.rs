@@ -6,6 +6,7 @@ use std::time::Duration;
 use portcullis::app::{self, Drained, ServeConfig, StoreChoice};
 use portcullis::callers::AuthConfig;
 use portcullis::datafile;
+use portcullis::decisions::Logged;
 use portcullis::directory::DirectoryConfig;
 use portcullis::domain::FeatureMatrix;
 use portcullis::edge::Limits;
@@ -38,6 +39,7 @@ pub fn config(store: StoreChoice) -> ServeConfig {
         shutdown_delay: Duration::ZERO,
         shutdown_grace: Duration::from_secs(5),
         reflection: true,
+        decision_log: Logged::Off,
     }
 }
 
