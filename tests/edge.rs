@@ -15,6 +15,8 @@ mod hostile;
 mod http;
 #[path = "edge/limits.rs"]
 mod limits;
+#[path = "edge/overload.rs"]
+mod overload;
 #[path = "edge/reflection.rs"]
 mod reflection;
 #[path = "edge/rollout.rs"]

@@ -8,9 +8,29 @@ use tonic::Status;
 
 use crate::grpc::{deadline_exceeded, malformed_timeout};
 
+/// How long a call may take, and who says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TimeLeft {
+    /// Its caller.
+    Callers(Duration),
+    /// This server: its caller gives it no less.
+    Servers(Duration),
+}
+
+impl TimeLeft {
+    pub(super) fn time(self) -> Duration {
+        match self {
+            Self::Callers(time) | Self::Servers(time) => time,
+        }
+    }
+}
+
 /// How long a call may take: what its `grpc-timeout` says, and at most `longest`.
-pub(super) fn time_left(headers: &HeaderMap, longest: Duration) -> Result<Duration, Status> {
-    Ok(wanted(headers)?.map_or(longest, |wanted| wanted.min(longest)))
+pub(super) fn time_left(headers: &HeaderMap, longest: Duration) -> Result<TimeLeft, Status> {
+    Ok(match wanted(headers)? {
+        Some(wanted) if wanted < longest => TimeLeft::Callers(wanted),
+        Some(_) | None => TimeLeft::Servers(longest),
+    })
 }
 
 /// How long the caller gives a call, if it says so.
@@ -84,12 +104,14 @@ mod tests {
                 .collect();
             time_left(&headers, longest)
         };
-        assert_eq!(left("1S").unwrap(), Duration::from_secs(1));
-        assert_eq!(left("1H").unwrap(), longest);
+        let callers = TimeLeft::Callers(Duration::from_secs(1));
+        let servers = TimeLeft::Servers(longest);
+        assert_eq!(left("1S").unwrap(), callers);
+        assert_eq!(left("1H").unwrap(), servers);
         assert_eq!(
             left("soon").unwrap_err().code(),
             tonic::Code::InvalidArgument
         );
-        assert_eq!(time_left(&HeaderMap::new(), longest).unwrap(), longest);
+        assert_eq!(time_left(&HeaderMap::new(), longest).unwrap(), servers);
     }
 }

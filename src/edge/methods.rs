@@ -66,7 +66,7 @@ const LARGE: Work = Work::Aside {
 const WHEN_IDLE: Work = Work::Stream(Ending::WhenIdle);
 
 /// The table. What is called most is found first.
-const METHODS: [Method; 26] = [
+static METHODS: [Method; 26] = [
     check(
         "/portcullis.v1.AuthorizationService/CheckFeature",
         Work::Here,
@@ -215,7 +215,7 @@ const fn other(path: &'static str, service: Service, access: Access, work: Work)
 impl Method {
     /// The method at a path.
     pub(super) fn at(path: &str) -> Option<Self> {
-        METHODS.into_iter().find(|method| method.path == path)
+        METHODS.iter().find(|method| method.path == path).copied()
     }
 }
 
@@ -275,7 +275,7 @@ mod tests {
     /// By their names: what gets, lists, previews or explains is a read, and nothing else is.
     #[test]
     fn writes_are_for_admins_and_reads_for_readers() {
-        for method in METHODS {
+        for method in &METHODS {
             let name = method.path.rsplit('/').next().unwrap();
             let is_read = ["Get", "List", "Preview", "Explain"]
                 .iter()

@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body as _;
@@ -18,6 +17,7 @@ use tower::{Service, ServiceExt as _};
 
 use super::admission::Admission;
 use super::asked::{Asked, Whole};
+use super::deadline::TimeLeft;
 use crate::clock::Moment;
 use crate::grpc::{deadline_exceeded, message_too_large};
 
@@ -26,19 +26,20 @@ use crate::grpc::{deadline_exceeded, message_too_large};
 pub(super) enum Performed {
     /// It was answered, or refused.
     Answered(Response<Body>),
-    /// Its deadline came first.
-    Late,
+    /// What was left of its time was over first.
+    Late(TimeLeft),
 }
 
 impl Performed {
-    pub(super) fn is_late(&self) -> bool {
-        matches!(self, Self::Late)
+    /// Whether it took longer than this server lets any call take.
+    pub(super) fn is_too_long(&self) -> bool {
+        matches!(self, Self::Late(TimeLeft::Servers(_)))
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
         match self {
             Self::Answered(response) => response,
-            Self::Late => deadline_exceeded().into_http(),
+            Self::Late(_) => deadline_exceeded().into_http(),
         }
     }
 }
@@ -48,7 +49,7 @@ impl Performed {
 pub(super) async fn within_deadline<S, B>(
     service: S,
     request: Request<B>,
-    left: Result<Duration, Status>,
+    left: Result<TimeLeft, Status>,
 ) -> Performed
 where
     S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
@@ -58,12 +59,12 @@ where
         Err(status) => return Performed::Answered(status.into_http()),
     };
     let began = Moment::now();
-    match tokio::time::timeout(left, service.oneshot(request)).await {
+    match tokio::time::timeout(left.time(), service.oneshot(request)).await {
         // An answer that was there at the first look may still be too late.
-        Ok(Ok(_)) if Moment::now().since(began) >= left => Performed::Late,
+        Ok(Ok(_)) if Moment::now().since(began) >= left.time() => Performed::Late(left),
         Ok(Ok(response)) => Performed::Answered(with_our_status(response)),
         Ok(Err(never)) => match never {},
-        Err(_elapsed) => Performed::Late,
+        Err(_elapsed) => Performed::Late(left),
     }
 }
 
@@ -72,7 +73,7 @@ where
 pub(super) async fn admitted<S, B>(
     service: S,
     request: Request<B>,
-    left: Result<Duration, Status>,
+    left: Result<TimeLeft, Status>,
     whole: &Whole,
     admission: &Admission,
 ) -> Performed
@@ -126,7 +127,7 @@ pub(super) struct Beside {
 pub(super) async fn beside<S>(
     service: S,
     request: Request<Incoming>,
-    left: Duration,
+    left: TimeLeft,
     limit: usize,
     admission: Arc<Admission>,
 ) -> Beside
@@ -135,10 +136,10 @@ where
 {
     let whole = Whole::default();
     let call = exchange(service, request, limit, &admission, &whole);
-    let (performed, place) = match tokio::time::timeout(left, call).await {
+    let (performed, place) = match tokio::time::timeout(left.time(), call).await {
         Ok(Ok((response, place))) => (Performed::Answered(with_our_status(response)), place),
         Ok(Err(status)) => (Performed::Answered(status.into_http()), None),
-        Err(_elapsed) => (Performed::Late, None),
+        Err(_elapsed) => (Performed::Late(left), None),
     };
     Beside {
         performed,

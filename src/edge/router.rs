@@ -268,9 +268,9 @@ impl Router {
 }
 
 /// A peer that begins a call and does not go on in time has its connection ended: it would hold what
-/// it has begun for ever.
+/// it has begun for ever. Not where it was its own deadline that came first, which may be short.
 fn leave_where_unasked(link: &Link, performed: &Performed, whole: &Whole) {
-    if performed.is_late() && !whole.is() {
+    if performed.is_too_long() && !whole.is() {
         link.leaving().cancel();
     }
 }

@@ -22,9 +22,10 @@ pub struct CallArgs {
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = value::duration)]
     pub request_timeout: Duration,
 
-    /// The most calls that are worked on at once; more are answered RESOURCE_EXHAUSTED
+    /// The most calls that wait for something at once; more are answered RESOURCE_EXHAUSTED
     ///
-    /// Answering those at once keeps the others fast. Health checks are not counted.
+    /// Answering those at once keeps the others fast. Checks that are answered from the cache and
+    /// health checks do not wait and are not counted. Streams have the same bound to themselves.
     #[arg(long, value_name = "COUNT", default_value = "4096", value_parser = value::count(1_usize..=1_000_000))]
     pub max_in_flight: usize,
 
