@@ -13,6 +13,7 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::Limits;
+use super::methods::Access;
 use crate::grpc::overloaded;
 
 /// A message above this is large.
@@ -33,6 +34,7 @@ pub(super) struct Admission {
     in_flight: Count,
     arriving: Count,
     streams: Count,
+    open_streams: Count,
     large: Arc<Semaphore>,
     /// KiB of answers that are not large, and that their callers have not taken.
     untaken: Arc<Semaphore>,
@@ -62,6 +64,7 @@ impl Admission {
             in_flight: count(limits.max_in_flight),
             arriving: count(limits.max_in_flight.saturating_mul(ARRIVING)),
             streams: count(limits.max_in_flight),
+            open_streams: count(limits.max_in_flight),
             large: Arc::new(Semaphore::new(limits.max_large_in_flight)),
             untaken: Arc::new(Semaphore::new(UNTAKEN_KIB)),
             aside: Arc::new(Semaphore::new(limits.max_large_in_flight)),
@@ -85,12 +88,16 @@ impl Admission {
     }
 
     /// A place for a stream, which may last; those wait more than they work, and have the same
-    /// bound to themselves.
+    /// bound to themselves. Those that whoever connects may open have it once more: nobody who is
+    /// known is kept out by them.
     ///
     /// # Errors
     /// OVERLOADED.
-    pub(super) fn stream(&self) -> Result<Taken, Status> {
-        self.streams.take()
+    pub(super) fn stream(&self, access: Access) -> Result<Taken, Status> {
+        match access {
+            Access::Open => self.open_streams.take(),
+            Access::AnyRole | Access::Role(_) => self.streams.take(),
+        }
     }
 
     /// A place for a large message if there is one now.
@@ -182,11 +189,22 @@ mod tests {
             let status = admission.call().unwrap_err();
             assert_eq!(status.code(), tonic::Code::ResourceExhausted);
         }
-        let stream = admission.stream().unwrap();
+        let stream = admission.stream(Access::AnyRole).unwrap();
         drop(first);
         let third = admission.call().unwrap();
         assert!(admission.call().is_err());
         drop((second, third, stream));
         assert_eq!(admission.in_flight.taken.load(Ordering::Relaxed), 0);
+    }
+    #[test]
+    fn streams_that_are_open_to_all_take_no_place_of_others() {
+        let admission = Admission::new(&Limits {
+            max_in_flight: 1,
+            ..Limits::default()
+        });
+        let _health = admission.stream(Access::Open).unwrap();
+        assert!(admission.stream(Access::Open).is_err());
+        let _reflection = admission.stream(Access::AnyRole).unwrap();
+        assert!(admission.stream(Access::AnyRole).is_err());
     }
 }

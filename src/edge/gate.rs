@@ -2,8 +2,8 @@
 //!
 //! What a caller proved is remembered by its connection, since a signature costs more to check than
 //! a call: a certificate for as long as the connection lasts, a token until it expires. When keys or
-//! roles change, everything that was remembered is judged again, and streams whose callers lost
-//! their role end.
+//! roles change, everything that was remembered is judged again, and streams end whose callers lost
+//! their role, or whose tokens were signed by a key that is gone.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use super::link::Link;
+use super::memory::Token;
 use super::methods::Access;
 use crate::callers::token::{Proved, Tokens};
 use crate::callers::{CallerId, Callers, Role, Unproved, certificate_caller};
@@ -38,6 +39,8 @@ pub(super) struct Admitted {
     pub(super) id: CallerId,
     /// When its proof expires; none for a certificate, which is good as long as its connection.
     pub(super) until: Option<SystemTime>,
+    /// That proof, to be judged again by other keys; none for a certificate.
+    pub(super) token: Option<Token>,
 }
 
 /// A caller and its role, as the callers file had it in an era.
@@ -45,6 +48,14 @@ pub(super) struct Admitted {
 pub(super) struct Known {
     pub(super) admitted: Admitted,
     pub(super) role: Option<Role>,
+}
+
+impl Known {
+    /// Whether this token is its proof.
+    pub(super) fn is_by(&self, token: &str) -> bool {
+        let its = self.admitted.token.as_ref().map(Token::as_str);
+        its == Some(token)
+    }
 }
 
 /// By which proofs callers are known.
@@ -133,6 +144,7 @@ impl Gate {
                 return Err(caller_unknown(&why));
             }
         };
+        link.proved();
         suffices(&known, access)?;
         Ok(Some(known.admitted))
     }
@@ -178,7 +190,11 @@ impl Judge {
             }
             let proved = tokens.verify(token).await;
             let Proved { id, until, .. } = proved.map_err(|why| why.to_string())?;
-            let known = self.with_role(id, Some(until));
+            let known = self.with_role(Admitted {
+                id,
+                until: Some(until),
+                token: Some(Token::new(token)),
+            });
             link.remember(era, token, known.clone());
             return Ok(known);
         }
@@ -187,7 +203,11 @@ impl Judge {
                 if let Some(known) = link.certified(era) {
                     return Ok(known);
                 }
-                let known = self.with_role(id.clone(), None);
+                let known = self.with_role(Admitted {
+                    id: id.clone(),
+                    until: None,
+                    token: None,
+                });
                 link.certify(era, known.clone());
                 Ok(known)
             }
@@ -196,11 +216,29 @@ impl Judge {
         }
     }
 
-    fn with_role(&self, id: CallerId, until: Option<SystemTime>) -> Known {
+    fn with_role(&self, admitted: Admitted) -> Known {
         Known {
-            role: self.proofs.callers.current().role(id.as_str()),
-            admitted: Admitted { id, until },
+            role: self.proofs.callers.current().role(admitted.id.as_str()),
+            admitted,
         }
+    }
+
+    /// How often the keys of tokens were replaced.
+    fn keys(&self) -> u64 {
+        let tokens = self.proofs.tokens.as_ref();
+        tokens.map_or(0, |tokens| tokens.generation_now())
+    }
+
+    /// Judges the token of a caller by the keys of now.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED.
+    async fn still_proved(&self, admitted: &Admitted) -> Result<(), Status> {
+        if let (Some(tokens), Some(token)) = (&self.proofs.tokens, &admitted.token) {
+            let proved = tokens.verify(token.as_str()).await;
+            proved.map_err(|why| caller_unknown(&why.to_string()))?;
+        }
+        Ok(())
     }
 
     fn wanted(&self) -> &'static str {
@@ -213,10 +251,18 @@ impl Judge {
 
     async fn lapse(self: Arc<Self>, admitted: Admitted, access: Access) -> Status {
         let mut era = self.era.subscribe();
+        let mut judged_by = None;
         loop {
             era.mark_unchanged();
-            let known = self.with_role(admitted.id.clone(), admitted.until);
-            if let Err(status) = suffices(&known, access) {
+            // Not for each change of roles: there may be many streams.
+            let keys = Some(self.keys());
+            if judged_by != keys
+                && let Err(status) = self.still_proved(&admitted).await
+            {
+                return status;
+            }
+            judged_by = keys;
+            if let Err(status) = suffices(&self.with_role(admitted.clone()), access) {
                 return status;
             }
             let left = admitted.until.map(|until| {

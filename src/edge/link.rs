@@ -16,8 +16,10 @@ pub(super) const SPAN: Duration = Duration::from_secs(10);
 /// How many spans are told apart: what began before all of them was not taken by its caller.
 const SPANS: usize = 4;
 
-/// So many calls may come without a proof before the connection is ended: each costs a look at a
-/// signature, and whoever has the right token or certificate has it at once.
+/// So many calls may come without a proof, one after the other, before the connection is ended: each
+/// costs a look at a signature, and whoever has the right token or certificate has it at once. In
+/// between the calls of others who share a proxy's connection they are refused and no more: it would
+/// be their streams that end.
 const MAX_UNPROVED: u32 = 100;
 
 /// What the calls of a connection share.
@@ -77,6 +79,14 @@ impl Link {
     pub(super) fn unproved(&self) {
         if self.unproved.fetch_add(1, Ordering::Relaxed) >= MAX_UNPROVED {
             self.leaving.cancel();
+        }
+    }
+
+    /// A call came whose caller is known.
+    pub(super) fn proved(&self) {
+        // Written only where it was: most connections never carry another call.
+        if self.unproved.load(Ordering::Relaxed) > 0 {
+            self.unproved.store(0, Ordering::Relaxed);
         }
     }
 

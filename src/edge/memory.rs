@@ -1,5 +1,7 @@
 //! What a connection remembers of its callers.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::gate::Known;
@@ -8,13 +10,33 @@ use super::gate::Known;
 /// time.
 const MAX_TOKENS: usize = 8;
 
+/// A token as it was shown. Never printed.
+#[derive(Clone)]
+pub(super) struct Token(Arc<str>);
+
+impl Token {
+    pub(super) fn new(shown: &str) -> Self {
+        Self(shown.into())
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
 /// Who was known in one era.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     era: u64,
     certified: Option<Known>,
     /// By their tokens, the latest last.
-    tokens: Vec<(Box<str>, Known)>,
+    tokens: Vec<Known>,
 }
 
 impl Memory {
@@ -31,17 +53,17 @@ impl Memory {
     /// Whom a token proved, as long as it is good.
     pub(super) fn of_token(&self, era: u64, token: &str, now: SystemTime) -> Option<&Known> {
         let mut tokens = self.tokens.iter().filter(|_| self.era == era);
-        let (_, known) = tokens.find(|(remembered, _)| **remembered == *token)?;
+        let known = tokens.find(|known| known.is_by(token))?;
         Some(known).filter(|known| known.admitted.until.is_some_and(|until| now < until))
     }
 
     pub(super) fn remember(&mut self, era: u64, token: &str, known: Known) {
         self.begin(era);
-        self.tokens.retain(|(remembered, _)| **remembered != *token);
+        self.tokens.retain(|remembered| !remembered.is_by(token));
         if self.tokens.len() == MAX_TOKENS {
             self.tokens.remove(0);
         }
-        self.tokens.push((token.into(), known));
+        self.tokens.push(known);
     }
 
     fn begin(&mut self, era: u64) {
@@ -65,25 +87,29 @@ mod tests {
     #[test]
     fn tokens_are_remembered_until_they_expire_and_for_one_era() {
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let known = |until| Known {
+        let known = |token: &str| Known {
             admitted: Admitted {
                 id: CallerId::parse("web").unwrap(),
-                until: Some(at(until)),
+                until: Some(at(10)),
+                token: Some(Token::new(token)),
             },
             role: Some(Role::Check),
         };
         let mut memory = Memory::default();
-        memory.remember(1, "a", known(10));
+        memory.remember(1, "a", known("a"));
         assert!(memory.of_token(1, "a", at(9)).is_some());
         assert!(memory.of_token(1, "a", at(10)).is_none(), "it has expired");
         assert!(memory.of_token(2, "a", at(9)).is_none(), "of another era");
         assert!(memory.of_token(1, "b", at(9)).is_none());
-        memory.remember(2, "b", known(10));
+        memory.remember(2, "b", known("b"));
         assert!(memory.of_token(2, "a", at(9)).is_none());
         for token in 0..MAX_TOKENS {
-            memory.remember(2, &token.to_string(), known(10));
+            let token = token.to_string();
+            memory.remember(2, &token, known(&token));
         }
         assert!(memory.of_token(2, "b", at(9)).is_none(), "the oldest went");
         assert_eq!(memory.tokens.len(), MAX_TOKENS);
+        assert!(memory.of_token(2, "7", at(9)).is_some());
+        assert!(format!("{memory:?}").contains("Token(…)"));
     }
 }

@@ -225,7 +225,7 @@ impl Router {
         request: Request<Incoming>,
         lapse: impl Future<Output = Status> + Send + 'static,
     ) -> Response<Body> {
-        let taken = match self.admission.stream() {
+        let taken = match self.admission.stream(method.access) {
             Ok(taken) => taken,
             Err(status) => return status.into_http(),
         };

@@ -21,27 +21,28 @@ use crate::pem::{self, PemError};
 /// What is spoken over it.
 const ALPN: &[u8] = b"h2";
 
-/// Why there is no TLS by these files. Never holds a part of one.
+/// Why there is no TLS by these files. Never holds a part of one. Each says in its own words what it
+/// comes from, which is no source of it: it would be told twice.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The certificate cannot be read.
     #[error("the certificate's file {0}")]
-    Certificate(#[source] PemError),
+    Certificate(PemError),
     /// The key cannot be read.
     #[error("the key's file {0}")]
-    Key(#[source] PemError),
+    Key(PemError),
     /// The certificates of the clients' authorities cannot be read.
     #[error("the client CA's file {0}")]
-    ClientCa(#[source] PemError),
+    ClientCa(PemError),
     /// They are not a pair.
     #[error("the key does not belong to the certificate, which is the first one in its file")]
     NotAPair,
     /// One of both is of a kind that is not known here.
     #[error("the certificate and the key cannot be used: {0}")]
-    Unusable(#[source] rustls::Error),
+    Unusable(rustls::Error),
     /// No verifier can be made of the authorities' certificates.
     #[error("the client CA cannot be used: {0}")]
-    Verifier(#[source] rustls::server::VerifierBuilderError),
+    Verifier(rustls::server::VerifierBuilderError),
 }
 
 /// What connections are accepted with: TLS 1.3 and 1.2, for HTTP/2.

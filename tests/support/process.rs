@@ -45,7 +45,7 @@ impl Process {
             .env_clear()
             .env("PORTCULLIS_DATABASE_URL", url)
             .envs(variables.iter().copied());
-        Self::start(command, folder)
+        Self::spawn(command, folder)
     }
 
     /// One that serves the demo data from memory, with further flags. Its log goes to a file in
@@ -53,7 +53,7 @@ impl Process {
     pub fn serve_demo(flags: &[&str], folder: &Path) -> Self {
         let mut command = Command::new(PROGRAM);
         command.args(LISTENING).args(flags).env_clear();
-        Self::start(command, folder)
+        Self::spawn(command, folder)
     }
 
     /// The same, with so many descriptors at most.
@@ -65,10 +65,21 @@ impl Process {
             .args(LISTENING)
             .args(flags)
             .env_clear();
-        Self::start(command, folder)
+        Self::spawn(command, folder)
     }
 
-    fn start(mut command: Command, folder: &Path) -> Self {
+    /// One with these flags and variables and no other. Its log goes to a file in `folder`.
+    pub fn start(flags: &[&str], variables: &[(&str, &str)], folder: &Path) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(LISTENING)
+            .args(flags)
+            .env_clear()
+            .envs(variables.iter().copied());
+        Self::spawn(command, folder)
+    }
+
+    fn spawn(mut command: Command, folder: &Path) -> Self {
         let log = folder.join("portcullis.log");
         let mut child = command
             .stdin(Stdio::null())

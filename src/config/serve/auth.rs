@@ -51,7 +51,9 @@ pub struct AuthArgs {
     #[arg(long, value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
 
-    /// The trust domain that SPIFFE ids have to be of, `portal.example` say; default: any
+    /// The trust domain that client certificates have to be of, `portal.example` say; default: any
+    ///
+    /// A certificate without a SPIFFE id is of none. Subjects of tokens are not judged by it.
     #[arg(long, value_name = "DOMAIN", value_parser = value::trust_domain)]
     pub trust_domain: Option<String>,
 
