@@ -34,6 +34,7 @@ struct Shared {
     replicas: Mutex<Vec<SocketAddr>>,
     is_over: AtomicBool,
     connections: AtomicUsize,
+    not_begun: AtomicUsize,
     failed: Mutex<Vec<String>>,
     times: Mutex<Vec<Duration>>,
 }
@@ -74,7 +75,12 @@ impl Shared {
             }
             let sent = Instant::now();
             let request = connection.request(&path("CheckFeature"));
-            let failure = match connection.send(request, message.clone()).await {
+            let answer = connection.send(request, message.clone()).await;
+            if answer.as_ref().is_err_and(was_not_begun) {
+                self.not_begun.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            let failure = match answer {
                 Ok(answer) => match answer.grpc() {
                     Some(status) if status.code() == Code::Ok => None,
                     other => Some(format!("{other:?}")),
@@ -85,6 +91,12 @@ impl Shared {
             self.failed.lock().unwrap().extend(failure);
         }
     }
+}
+
+/// Whether a call came too late for its connection, which a GOAWAY has said: it was not begun, and
+/// every gRPC client makes it again by itself.
+fn was_not_begun(error: &h2::Error) -> bool {
+    error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR)
 }
 
 fn replica(database: &support::Database, folder: &tempfile::TempDir) -> Process {
@@ -141,9 +153,10 @@ async fn replicas_are_replaced_under_load_and_no_call_fails() {
     let times = Times::new(std::mem::take(&mut *shared.times.lock().unwrap()));
     let failed = std::mem::take(&mut *shared.failed.lock().unwrap());
     println!(
-        "three replicas restarted under load\n  {times}\n  {} failed, {} connections, a replica with {SILENT} \
+        "three replicas restarted under load\n  {times}\n  {} failed, {} not begun, {} connections, a replica with {SILENT} \
          silent peers ended within {slowest_end:.1?}",
         failed.len(),
+        shared.not_begun.load(Ordering::Relaxed),
         shared.connections.load(Ordering::Relaxed)
     );
     assert!(times.count() > 1_000);
