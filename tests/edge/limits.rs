@@ -294,3 +294,113 @@ async fn who_was_never_served_gives_way_and_who_was_does_not() {
     assert_eq!(first.call("CheckFeature", &message).await.status, 200);
     assert_eq!(third.call("CheckFeature", &message).await.status, 200);
 }
+
+#[tokio::test]
+async fn health_takes_no_place_of_large_messages() {
+    let server = with_limits(|limits| limits.max_large_in_flight = 1).await;
+    let asking = Connection::open(server.grpc).await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut requests = asking.requests.clone().ready().await.unwrap();
+        let request = asking.request("/grpc.health.v1.Health/Check");
+        let (answer, mut sending) = requests.send_request(request, false).unwrap();
+        // A message of 1 MiB, as far as its head says.
+        sending
+            .send_data(Bytes::from_static(&[0, 0, 16, 0, 0]), false)
+            .unwrap();
+        held.push((answer, sending));
+    }
+    let other = Connection::open(server.grpc).await;
+    let answer = other.call("FilterCatalog", &large()).await;
+    assert_eq!(answer.grpc().unwrap().code(), Code::Ok);
+    for (answer, _sending) in held {
+        let answer = within("health", read(answer)).await.unwrap();
+        assert_eq!(answer.grpc().unwrap().code(), Code::ResourceExhausted);
+    }
+}
+
+#[tokio::test]
+async fn who_begins_calls_and_does_not_go_on_is_told_to_leave_whatever_its_deadlines() {
+    let server = with_limits(|_| {}).await;
+    for (method, message) in [("CheckFeature", 9), ("FilterCatalog", 9)] {
+        let connection = Connection::open(server.grpc).await;
+        let mut held = Vec::new();
+        for _ in 0..40 {
+            let mut requests = connection.requests.clone().ready().await.unwrap();
+            let mut request = connection.request(&path(method));
+            let soon = "50m".parse().unwrap();
+            request.headers_mut().insert("grpc-timeout", soon);
+            let (answer, mut sending) = requests.send_request(request, false).unwrap();
+            let half = frame(&[0; 20]).slice(..message);
+            sending.send_data(half, false).unwrap();
+            held.push((answer, sending));
+        }
+        within(method, connection.closed).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_connection_has_so_many_streams_and_no_more() {
+    let server = with_limits(|_| {}).await;
+    let connection = Connection::open(server.grpc).await;
+    let mut watching = Vec::new();
+    for _ in 0..64 {
+        let mut requests = connection.requests.clone().ready().await.unwrap();
+        let request = connection.request(&path("WatchChanges"));
+        let (answer, mut sending) = requests.send_request(request, false).unwrap();
+        sending.send_data(frame(b""), true).unwrap();
+        watching.push(within("a watch", answer).await.unwrap());
+    }
+    assert_overloaded(&connection.call("WatchChanges", b"").await.grpc().unwrap());
+    let mut client = server.client().await;
+    client
+        .watch_changes(v1::WatchChangesRequest::default())
+        .await
+        .unwrap();
+    drop(watching);
+}
+
+#[tokio::test]
+async fn items_are_counted_before_a_message_is_decoded() {
+    let server = with_limits(|_| {}).await;
+    let connection = Connection::open(server.grpc).await;
+    let mut nothings = Vec::new();
+    prost::encoding::bytes::encode(3, &[0x0a, 0].repeat(4 << 20), &mut nothings);
+    let status = connection
+        .call("FilterCatalog", &nothings)
+        .await
+        .grpc()
+        .unwrap();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("inline.locations"), "{status:?}");
+    let status = connection
+        .call("BatchCheckFeatures", &[0x0a, 0].repeat(1 << 20))
+        .await;
+    assert_eq!(status.grpc().unwrap().code(), Code::InvalidArgument);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_nobody_takes_have_a_bound_in_all() {
+    let server = with_limits(|_| {}).await;
+    let narrow = Connection::with_window(server.grpc, 0).await;
+    let wrong = [0x0a, 0].repeat(1_000);
+    let mut answers = Vec::new();
+    for _ in 0..200 {
+        let mut requests = narrow.requests.clone().ready().await.unwrap();
+        let request = narrow.request(&path("BatchCheckFeatures"));
+        let (answer, mut sending) = requests.send_request(request, false).unwrap();
+        sending.send_data(frame(&wrong), true).unwrap();
+        answers.push(within("a head", answer).await.unwrap().into_body());
+    }
+    // The last ones are told that there is no room, and none of them anything else.
+    let mut last = answers.pop().unwrap();
+    assert!(within("no message", last.data()).await.is_none());
+    let trailers = within("trailers", last.trailers()).await.unwrap().unwrap();
+    assert_overloaded(&Status::from_header_map(&trailers).unwrap());
+    let mut client = server.client().await;
+    client
+        .check_feature(check("acme", "pricing.view"))
+        .await
+        .unwrap();
+    drop((answers, last, narrow));
+}

@@ -29,6 +29,8 @@ const BACK_OFF: Duration = Duration::from_millis(20);
 #[derive(Debug, Default)]
 struct Tally {
     hits: usize,
+    /// How long these took.
+    hit_times: Vec<Duration>,
     misses: usize,
     shed_hits: usize,
     shed: Vec<Duration>,
@@ -42,6 +44,7 @@ impl Tally {
 
     fn add(&mut self, more: Self) {
         self.hits += more.hits;
+        self.hit_times.extend(more.hit_times);
         self.misses += more.misses;
         self.shed_hits += more.shed_hits;
         self.shed.extend(more.shed);
@@ -95,6 +98,7 @@ async fn closed_loop(address: SocketAddr, callers: Callers, next: &Arc<AtomicU64
                 match answer.grpc().map(|status| status.code()) {
                     Some(Code::Ok) => {
                         tally.hits += 1;
+                        tally.hit_times.push(sent.elapsed());
                         if !callers.pace.is_zero() {
                             tokio::time::sleep(callers.pace).await;
                         }
@@ -183,13 +187,15 @@ async fn misses_are_shed_at_once_and_cached_checks_never() {
         misses: 48,
     };
     let during = closed_loop(server.grpc, callers, &Arc::new(AtomicU64::new(0))).await;
-    let shed = Times::new(during.shed);
+    let (shed, cached) = (Times::new(during.shed), Times::new(during.hit_times));
     println!(
-        "16 calls in flight at most, 56 callers: {} cached, {} not, shed {shed}",
-        during.hits, during.misses
+        "16 calls in flight at most, 56 callers: cached {cached}; {} misses answered; shed {shed}",
+        during.misses
     );
     assert!(during.other.is_empty(), "{:?}", during.other);
     assert_eq!(during.shed_hits, 0);
     assert!(during.hits > 0 && during.misses > 0);
-    assert!(shed.percentile(50) <= Duration::from_millis(5), "{shed}");
+    // On a busy machine all of them wait for a core.
+    let bound = Duration::from_millis(5).max(cached.percentile(50) * 2);
+    assert!(shed.percentile(50) <= bound, "{shed}, cached {cached}");
 }

@@ -99,6 +99,7 @@ async fn a_flood_of_unknown_accounts_is_bounded_and_disturbs_nobody() {
         remembered.as_str(),
         "--store-timeout=5s",
         "--stale-after=30s",
+        "--request-timeout=30s",
     ];
     let process = Process::serve(&database, &flags, &[], folder.path());
     probe::until_ready(process.http).await;
@@ -128,7 +129,7 @@ async fn a_flood_of_unknown_accounts_is_bounded_and_disturbs_nobody() {
     let during_paced = load.take();
 
     // And as fast as it goes.
-    let accounts = lasting(200_000, 1_000_000);
+    let accounts = lasting(60_000, 1_000_000);
     let flood = Arc::new(Flood::default());
     let (queries, began) = (transactions(&database), Instant::now());
     let stop = CancellationToken::new();

@@ -56,7 +56,7 @@ fn refused(arguments: &[String]) -> String {
             "serve",
             "--listen=127.0.0.1:0",
             "--http-listen=127.0.0.1:0",
-            "--log=trace",
+            "--log=trace,h2=trace",
         ])
         .args(arguments)
         .env_clear()
@@ -86,7 +86,12 @@ async fn no_token_and_no_key_is_logged_even_where_everything_is() {
         "--jwt-jwks-token-file={}",
         world.path("jwks.token").display()
     );
-    let process = start(&world, &url, &["--log=trace", &file], world.folder.path());
+    let process = start(
+        &world,
+        &url,
+        &["--log=trace,h2=trace", &file],
+        world.folder.path(),
+    );
     probe::until_ready(process.http).await;
 
     let identity = world.client("admin");
