@@ -130,8 +130,10 @@ impl Admission {
     /// OVERLOADED.
     pub(super) fn message_now(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Status> {
         let taken = match bytes {
-            ..=SMALL => return Ok(None),
-            ..=LARGE => Arc::clone(&self.arriving_kib).try_acquire_many_owned(kib(bytes)),
+            0..=SMALL => return Ok(None),
+            _ if bytes <= LARGE => {
+                Arc::clone(&self.arriving_kib).try_acquire_many_owned(kib(bytes))
+            }
             _ => Arc::clone(&self.large).try_acquire_owned(),
         };
         taken.map(Some).map_err(|_none_left| overloaded())
@@ -146,8 +148,8 @@ impl Admission {
         bytes: usize,
     ) -> Result<Option<OwnedSemaphorePermit>, Status> {
         let place = match bytes {
-            ..=SMALL => return Ok(None),
-            ..=LARGE => {
+            0..=SMALL => return Ok(None),
+            _ if bytes <= LARGE => {
                 for_a_while(Arc::clone(&self.arriving_kib).acquire_many_owned(kib(bytes))).await
             }
             _ => self.large().await,

@@ -89,26 +89,17 @@ fn items(message: &[u8], shapes: &'static [Shape], in_all: &mut [usize; 4]) -> R
     })
 }
 
+/// What is done with a field: its number, and its bytes where it has a length.
+type OnField<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Status> + 'a;
+
 /// Goes over the fields of a message: their numbers, and the bytes of those that have a length. Ends
 /// where something is not well-formed.
-fn walk(
-    mut rest: &[u8],
-    on: &mut dyn FnMut(u64, &[u8]) -> Result<(), Status>,
-) -> Result<(), Status> {
+fn walk(mut rest: &[u8], on: &mut OnField<'_>) -> Result<(), Status> {
     while !rest.is_empty() {
         let Some((tag, after)) = varint(rest) else {
             return Ok(());
         };
-        let skipped = match tag & 7 {
-            0 => varint(after).map(|(_, after)| (&[][..], after)),
-            1 => after.split_at_checked(8),
-            2 => varint(after)
-                .and_then(|(length, after)| after.split_at_checked(usize::try_from(length).ok()?)),
-            // Groups have no length: their fields are counted as if they were of this message.
-            3 | 4 => Some((&[][..], after)),
-            5 => after.split_at_checked(4),
-            _ => None,
-        };
+        let skipped = skip(tag, after);
         let Some((item, after)) = skipped else {
             return Ok(());
         };
@@ -116,6 +107,22 @@ fn walk(
         rest = after;
     }
     Ok(())
+}
+
+/// The bytes of a field, where they have a length, and what comes after it.
+fn skip(tag: u64, after: &[u8]) -> Option<(&[u8], &[u8])> {
+    match tag & 7 {
+        0 => varint(after).map(|(_, after)| (&[][..], after)),
+        1 => after.split_at_checked(8),
+        2 => {
+            let (length, after) = varint(after)?;
+            after.split_at_checked(usize::try_from(length).ok()?)
+        }
+        // Groups have no length: their fields are counted as if they were of this message.
+        3 | 4 => Some((&[], after)),
+        5 => after.split_at_checked(4),
+        _ => None,
+    }
 }
 
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
