@@ -11,6 +11,7 @@ use tonic::Status;
 
 use super::admission::{Admission, SMALL};
 use super::link::Call;
+use super::stream;
 
 /// The body of a response.
 pub(super) struct Answer {
@@ -77,13 +78,6 @@ impl Answer {
     }
 }
 
-/// What is answered instead of a message for which there is no room.
-fn refused(status: &Status) -> Result<Frame<Bytes>, Status> {
-    let mut trailers = http::HeaderMap::new();
-    status.add_header(&mut trailers)?;
-    Ok(Frame::trailers(trailers))
-}
-
 impl Body for Answer {
     type Data = Bytes;
     type Error = Status;
@@ -102,7 +96,7 @@ impl Body for Answer {
                     Ok(bytes) => Ok(Frame::data(bytes)),
                     Err(status) => {
                         self.is_refused = true;
-                        refused(&status)
+                        stream::last(&status)
                     }
                 },
                 Err(frame) => Ok(frame),

@@ -49,10 +49,15 @@ impl StreamBody {
 
     fn end(&mut self, status: &Status) -> Result<Frame<Bytes>, Status> {
         self.ended = true;
-        let mut trailers = http::HeaderMap::new();
-        status.add_header(&mut trailers)?;
-        Ok(Frame::trailers(trailers))
+        last(status)
     }
+}
+
+/// The last frame of an answer that ends with this status.
+pub(super) fn last(status: &Status) -> Result<Frame<Bytes>, Status> {
+    let mut trailers = http::HeaderMap::new();
+    status.add_header(&mut trailers)?;
+    Ok(Frame::trailers(trailers))
 }
 
 impl Body for StreamBody {
