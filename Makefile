@@ -2,12 +2,12 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test soak tools fmt fmt-check clippy lint doc proto-lint deny audit ci clean
+.PHONY: help run test soak h2spec tools fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
 
 PREPARE := tools/prepare.sh
 
 help: ## List the targets (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # `run` and `test` share the dev profile and with it one target directory: what one has compiled the other need not
 # compile again. For figures of speed build with --release.
@@ -18,19 +18,24 @@ run: ## Serve the demo data (ARGS="--listen 127.0.0.1:50052" passes flags)
 	exec cargo run --locked -- serve $(ARGS)
 
 # The default members of the workspace: benches/ compiles its peers, and `clippy` sees to it that it does compile.
-test: tools ## Run all tests, with Postgres and grpcurl made ready first (ARGS="--test grpc" chooses)
+test: tools ## Run all tests, with what they need made ready first (ARGS="--test grpc" chooses)
 	@variables=$$($(PREPARE) env) && eval "$$variables" && \
 	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
 	cargo test --locked $(ARGS)
 
 # One test at a time, each with its figures; ARGS=--release for those of the program as it is shipped.
-soak: tools ## Run the tests of outages at full length, and evict for SOAK hours (SOAK=0.1; default 1)
+soak: tools ## Run the tests of outages and abuse at full length, and evict for SOAK hours (SOAK=0.1; default 1)
 	@variables=$$($(PREPARE) env) && eval "$$variables" && \
 	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
-	PORTCULLIS_TEST_SOAK=$(or $(SOAK),1) cargo test --locked $(ARGS) --test outage -- --nocapture --test-threads=1
+	PORTCULLIS_TEST_SOAK=$(or $(SOAK),1) cargo test --locked $(ARGS) --test outage --test abuse -- --nocapture --test-threads=1
 
-tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl
-	@$(PREPARE) postgres grpcurl
+h2spec: tools ## Run h2spec against the server, and compare what fails with tests/abuse/h2spec.txt
+	@variables=$$($(PREPARE) env) && eval "$$variables" && \
+	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
+	cargo test --locked --test abuse h2spec -- --nocapture
+
+tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl, h2spec
+	@$(PREPARE) postgres grpcurl h2spec
 
 fmt: ## Format the code
 	cargo fmt --all
@@ -56,9 +61,14 @@ deny: ## Check the licences, the bans and the sources of all dependencies
 	@$(PREPARE) cargo-deny
 	@deny=$$($(PREPARE) path cargo-deny) && "$$deny" --locked check --hide-inclusion-graph licenses bans sources
 
+# A database that cannot be fetched is an error of its own, and not an all-clear.
 audit: ## Check the dependencies for known vulnerabilities (fetches the advisory database)
 	@$(PREPARE) cargo-deny
 	@deny=$$($(PREPARE) path cargo-deny) && "$$deny" --locked check advisories
+
+sbom: ## Write what the program is made of, as CycloneDX: target/portcullis.cdx.json
+	@$(PREPARE) cargo-cyclonedx
+	@tools/sbom.sh
 
 ci: ## Everything that is checked before a change lands
 	@.ci/run

@@ -50,7 +50,8 @@ impl Moment {
     }
 }
 
-/// The time of day, as the machine tells it: for people to read, never for a bound.
+/// The time of day, as the machine tells it: for people to read, and for what others date by it, as
+/// tokens are; never for a bound of staleness.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "its one home")]
 pub fn time_of_day() -> SystemTime {

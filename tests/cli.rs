@@ -4,6 +4,8 @@
 
 #[path = "cli/clients.rs"]
 mod clients;
+#[path = "cli/decisions.rs"]
+mod decisions;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/policies.rs"]
@@ -13,6 +15,8 @@ mod serving;
 #[path = "cli/settings.rs"]
 mod settings;
 mod support;
+#[path = "cli/tls.rs"]
+mod tls;
 
 use std::process::{Command, Stdio};
 

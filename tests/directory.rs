@@ -4,6 +4,8 @@
 
 #[path = "directory/keys.rs"]
 mod keys;
+#[path = "directory/overload.rs"]
+mod overload;
 mod support;
 #[path = "directory/watch.rs"]
 mod watch;

@@ -13,5 +13,11 @@ mod health;
 mod hostile;
 #[path = "edge/http.rs"]
 mod http;
+#[path = "edge/limits.rs"]
+mod limits;
+#[path = "edge/overload.rs"]
+mod overload;
 #[path = "edge/reflection.rs"]
 mod reflection;
+#[path = "edge/rollout.rs"]
+mod rollout;

@@ -9,6 +9,7 @@ mod support;
 use std::time::Duration;
 
 use portcullis::app::{Drained, StoreChoice};
+use portcullis::directory::{MAX_FULLY_CONSISTENT, MAX_WAITING};
 use portcullis::domain::{Location, LocationId, MarketCode, Offer, Product};
 use portcullis::proto::v1::{self, NotificationKind};
 use portcullis::store::{Import, Line};
@@ -21,7 +22,7 @@ use support::http2::{Connection, frame, path};
 use support::refused::{Refused, because, invalid, refused};
 use support::requests::{batch, catalog, check, ids, inline, list, location, recipients, stored};
 use support::server::{Client, Server, config};
-use support::{demo, methods, raw};
+use support::{demo, methods, raw, within};
 
 const MIB: usize = 1 << 20;
 
@@ -404,6 +405,86 @@ async fn a_store_that_does_not_answer_is_waited_for_until_the_deadline() {
     assert_eq!(answer.unwrap().into_inner().effect(), v1::Effect::Allow);
     drop((client, connection));
     assert_eq!(server.stop().await, Drained::Clean);
+}
+
+#[tokio::test]
+async fn more_than_may_wait_for_the_store_is_overload() {
+    let server = GatedServer::start(Duration::from_secs(50), Duration::from_secs(10)).await;
+    let mut client = server.client().await;
+    let warm = check("northwind", "pricing.view");
+    client.check_feature(warm.clone()).await.unwrap();
+    let overloaded = |status: Status| {
+        assert_eq!(
+            refused(&status),
+            because(Code::ResourceExhausted, "OVERLOADED")
+        );
+        let retry = status.get_error_details().retry_info().cloned().unwrap();
+        assert!(retry.retry_delay.unwrap() > Duration::ZERO);
+    };
+
+    let hold = server.gate.hold.write().await;
+    let full = |account: &str| v1::CheckFeatureRequest {
+        consistency: Some(v1::Consistency {
+            requirement: Some(v1::consistency::Requirement::FullyConsistent(true)),
+        }),
+        ..check(account, "pricing.view")
+    };
+    let loads = server.gate.asked().loads;
+    let alone: Vec<_> = (0..MAX_FULLY_CONSISTENT)
+        .map(|_| {
+            let (mut client, request) = (client.clone(), full("acme"));
+            tokio::spawn(async move { client.check_feature(request).await })
+        })
+        .collect();
+    let all = loads + MAX_FULLY_CONSISTENT;
+    within("the reads", server.gate.until(|asked| asked.loads == all)).await;
+    overloaded(client.check_feature(full("acme")).await.unwrap_err());
+
+    let waiting: Vec<_> = (0..MAX_WAITING / 10_000)
+        .map(|call| {
+            let mut client = client.clone();
+            let ids: Vec<_> = (0..10_000).map(|id| format!("c{call}-{id}")).collect();
+            let ids = ids.iter().map(String::as_str);
+            let request = recipients(NotificationKind::Security, ids);
+            tokio::spawn(async move {
+                loop {
+                    // Those that probe below may be before it, and then leave.
+                    match client.resolve_recipients(request.clone()).await {
+                        Err(status) if status.code() == Code::ResourceExhausted => {}
+                        answer => break answer,
+                    }
+                }
+            })
+        })
+        .collect();
+    let ids: Vec<_> = (0..MAX_WAITING % 10_000 + 1)
+        .map(|id| format!("z{id}"))
+        .collect();
+    let ids = || ids.iter().map(String::as_str);
+    let too_many = loop {
+        // Until those before it have come to wait, this one may wait itself: for no longer than this.
+        let mut request = tonic::Request::new(recipients(NotificationKind::Security, ids()));
+        request.set_timeout(Duration::from_millis(100));
+        match client.resolve_recipients(request).await.unwrap_err() {
+            status if matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled) => {}
+            status => break status,
+        }
+    };
+    overloaded(too_many);
+    // What is cached asks for nothing.
+    client.check_feature(warm).await.unwrap();
+
+    drop(hold);
+    for call in alone {
+        within("a read", call).await.unwrap().unwrap();
+    }
+    for call in waiting {
+        let answer = within("a load", call).await.unwrap().unwrap().into_inner();
+        assert_eq!(answer.unresolved.len(), 10_000);
+    }
+    let answer = client.resolve_recipients(recipients(NotificationKind::Security, ids()));
+    assert!(answer.await.is_ok());
+    client.check_feature(full("acme")).await.unwrap();
 }
 
 #[tokio::test]

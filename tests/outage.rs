@@ -15,6 +15,8 @@ mod history;
 mod listener;
 #[path = "outage/lost.rs"]
 mod lost;
+#[path = "outage/migrators.rs"]
+mod migrators;
 #[path = "outage/oracle.rs"]
 mod oracle;
 #[path = "outage/read_only.rs"]
@@ -24,6 +26,8 @@ mod revokes;
 #[path = "outage/start.rs"]
 mod start;
 mod support;
+#[path = "outage/unknown.rs"]
+mod unknown;
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -78,6 +78,7 @@ scenarios! {
         the_same_request_with_the_same_key_is_made_once
         another_request_with_the_same_key_is_refused
         a_key_is_of_its_caller_and_its_method
+        no_two_callers_methods_and_keys_are_taken_for_one
         a_write_that_failed_leaves_its_key_free
         a_write_that_changed_nothing_uses_its_key_up
         two_at_once_with_one_key_write_once;

@@ -5,23 +5,26 @@ set -euo pipefail
 
 readonly GRPCURL_VERSION=1.9.4 GRPCURL_NEEDS_GO=1.25.0
 readonly BUF_VERSION=1.75.0 BUF_NEEDS_GO=1.26.7
+# What it is built from is pinned in tools/h2spec.
+readonly H2SPEC_VERSION=2.2.1 H2SPEC_NEEDS_GO=1.24.0
 readonly CARGO_DENY_VERSION=0.20.2
+readonly CARGO_CYCLONEDX_VERSION=0.5.9
 readonly POSTGRES_NEEDED=14
 
 usage() {
     cat <<'EOF'
-usage: tools/prepare.sh [postgres] [grpcurl] [buf] [cargo-deny]
+usage: tools/prepare.sh [postgres] [grpcurl] [h2spec] [buf] [cargo-deny] [cargo-cyclonedx]
        tools/prepare.sh env
-       tools/prepare.sh path grpcurl|buf|cargo-deny
+       tools/prepare.sh path grpcurl|h2spec|buf|cargo-deny|cargo-cyclonedx
 
-Without arguments, makes ready what the tests need: postgres and grpcurl.
+Without arguments, makes ready what the tests need: postgres, grpcurl and h2spec.
 `env` prints, for a shell to evaluate, the variables by which the tests find them:
 PORTCULLIS_TEST_PG_BIN, the folder with initdb, pg_ctl and postgres, and
-PORTCULLIS_TEST_GRPCURL. `path` prints where a tool is kept.
+PORTCULLIS_TEST_GRPCURL and PORTCULLIS_TEST_H2SPEC. `path` prints where a tool is kept.
 
 environment:
-  PORTCULLIS_TOOLS   where grpcurl, buf and cargo-deny are kept, each with its version
-                     in the folder's name, for every clone of this project
+  PORTCULLIS_TOOLS   where all of these but postgres are kept, each with its version in
+                     the folder's name, for every clone of this project
                      (default: ${XDG_CACHE_HOME:-$HOME/.cache}/portcullis/tools)
   PORTCULLIS_PG_BIN  the folder with initdb, pg_ctl and postgres, where it is neither on
                      the PATH nor at /usr/lib/postgresql/*/bin
@@ -85,9 +88,11 @@ tool_path() {
     local version
     case $1 in
         grpcurl) version=$GRPCURL_VERSION ;;
+        h2spec) version=$H2SPEC_VERSION ;;
         buf) version=$BUF_VERSION ;;
         cargo-deny) version=$CARGO_DENY_VERSION ;;
-        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, buf or cargo-deny" ;;
+        cargo-cyclonedx) version=$CARGO_CYCLONEDX_VERSION ;;
+        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, h2spec, buf, cargo-deny or cargo-cyclonedx" ;;
     esac
     printf '%s\n' "$tools/$1-$version/$1"
 }
@@ -221,6 +226,21 @@ prepare_grpcurl() {
     say grpcurl "$GRPCURL_VERSION, at $place"
 }
 
+prepare_h2spec() {
+    local place
+    place=$(tool_path h2spec)
+    if [ ! -x "$place" ]; then
+        need_go h2spec "$H2SPEC_VERSION" "$H2SPEC_NEEDS_GO"
+        make_staging h2spec
+        say h2spec "building $H2SPEC_VERSION with Go: less than a minute, once"
+        quietly h2spec env GOTOOLCHAIN=local CGO_ENABLED=0 go build -C "$(dirname -- "${BASH_SOURCE[0]}")/h2spec" \
+            -trimpath -ldflags "-s -w -X main.VERSION=$H2SPEC_VERSION" -o "$staging/h2spec" \
+            github.com/summerwind/h2spec/cmd/h2spec || fail h2spec "it could not be built"
+        keep h2spec "$staging/h2spec"
+    fi
+    say h2spec "$H2SPEC_VERSION, at $place"
+}
+
 # buf's package for npm carries the program itself, and takes seconds where Go takes several minutes. Scripts are not
 # run: all that buf's own does is to look for that program.
 npm_buf() {
@@ -253,34 +273,45 @@ prepare_buf() {
     say buf "$BUF_VERSION, at $place"
 }
 
-prepare_cargo_deny() {
+# cargo_tool NAME VERSION
+cargo_tool() {
     local place
-    place=$(tool_path cargo-deny)
+    place=$(tool_path "$1")
     if [ ! -x "$place" ]; then
-        command -v cargo >/dev/null || fail cargo-deny "there is no cargo command on the PATH: install Rust"
-        make_staging cargo-deny
-        say cargo-deny "building $CARGO_DENY_VERSION: a few minutes, once"
-        # Its release profile optimises across all of its crates, which more than doubles the time of the build to save
-        # two seconds of a check.
-        quietly cargo-deny env CARGO_TARGET_DIR="$staging/target" \
+        command -v cargo >/dev/null || fail "$1" "there is no cargo command on the PATH: install Rust"
+        make_staging "$1"
+        say "$1" "building $2: a few minutes, once"
+        # A release profile that optimises across all crates more than doubles the time of a build to save two seconds
+        # of a check.
+        quietly "$1" env CARGO_TARGET_DIR="$staging/target" \
             CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=64 \
-            cargo install --locked --root "$staging/root" "cargo-deny@$CARGO_DENY_VERSION" ||
-            fail cargo-deny "it could not be built"
-        keep cargo-deny "$staging/root/bin/cargo-deny"
+            cargo install --locked --root "$staging/root" "$1@$2" || fail "$1" "it could not be built"
+        keep "$1" "$staging/root/bin/$1"
     fi
-    say cargo-deny "$CARGO_DENY_VERSION, at $place"
+    say "$1" "$2, at $place"
+}
+
+prepare_cargo_deny() { cargo_tool cargo-deny "$CARGO_DENY_VERSION"; }
+
+prepare_cargo_cyclonedx() { cargo_tool cargo-cyclonedx "$CARGO_CYCLONEDX_VERSION"; }
+
+# print_place VARIABLE TOOL
+print_place() {
+    local place
+    place=$(tool_path "$2")
+    [ -x "$place" ] || fail "$2" "not there yet: run \`tools/prepare.sh $2\` first"
+    printf 'export %s=%q\n' "$1" "$place"
 }
 
 print_env() {
-    local folder grpcurl
+    local folder
     folder=$(find_postgres) || fail postgres "not found: \`tools/prepare.sh postgres\` says what to do"
-    grpcurl=$(tool_path grpcurl)
-    [ -x "$grpcurl" ] || fail grpcurl "not there yet: run \`tools/prepare.sh grpcurl\` first"
     printf 'export PORTCULLIS_TEST_PG_BIN=%q\n' "$folder"
-    printf 'export PORTCULLIS_TEST_GRPCURL=%q\n' "$grpcurl"
+    print_place PORTCULLIS_TEST_GRPCURL grpcurl
+    print_place PORTCULLIS_TEST_H2SPEC h2spec
 }
 
-[ $# -gt 0 ] || set -- postgres grpcurl
+[ $# -gt 0 ] || set -- postgres grpcurl h2spec
 case $1 in -h | --help) usage; exit ;; esac
 
 tools=$(tools_folder)
@@ -302,7 +333,7 @@ esac
 # Looked at as a whole first: a misspelt name should not show after minutes of building.
 for tool in "$@"; do
     case $tool in
-        postgres | grpcurl | buf | cargo-deny) ;;
+        postgres | grpcurl | h2spec | buf | cargo-deny | cargo-cyclonedx) ;;
         *) printf 'tools/prepare.sh: unknown tool: %s\n\n' "$tool" >&2; usage >&2; exit 2 ;;
     esac
 done

@@ -4,29 +4,37 @@
 //! [`build`] returns something whose addresses are known; [`Bound::serve`] is then awaited. Who
 //! calls supplies the end, so that a test binds port 0 and stops it at will.
 
+mod descriptors;
 mod readiness;
+mod trust;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::administrator::Administrator;
 use crate::authorizer::Authorizer;
+use crate::callers::{AuthConfig, TlsFiles};
+use crate::decisions::{DecisionLog, Logged, Writer};
 use crate::directory::{Directory, DirectoryConfig};
 use crate::domain::FeatureMatrix;
-use crate::edge::{Router, Server};
-use crate::grpc::{AuthorizationApi, PolicyApi, reflection};
+use crate::edge::{Limits, Router, Server, Services};
+use crate::grpc::{AuthorizationApi, MAX_OPEN_MESSAGE, PolicyApi, reflection};
 use crate::http::{self, Readiness};
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
 use crate::store::{Import, PolicyStore, Store};
+
+use trust::Trust;
 
 pub use crate::edge::Drained;
 
@@ -43,12 +51,20 @@ pub struct ServeConfig {
     pub matrix: FeatureMatrix,
     /// Bounds of the caches and of staleness.
     pub directory: DirectoryConfig,
-    /// The longest that a call may take, whatever the caller's deadline.
-    pub request_timeout: Duration,
-    /// The hard end of a drain.
+    /// Bounds of connections and calls.
+    pub limits: Limits,
+    /// What the server proves itself with; without it, connections are not encrypted.
+    pub tls: Option<TlsFiles>,
+    /// How callers prove who they are.
+    pub auth: AuthConfig,
+    /// How long the service goes on as before when it is asked to end, not ready already.
+    pub shutdown_delay: Duration,
+    /// The hard end of a drain, from when connections are told to leave.
     pub shutdown_grace: Duration,
     /// Whether reflection is served.
     pub reflection: bool,
+    /// Which decisions are logged.
+    pub decision_log: Logged,
 }
 
 /// Where policies are kept.
@@ -69,16 +85,20 @@ pub struct Bound {
     directory: DirectoryConfig,
     grpc: TcpListener,
     probes: TcpListener,
-    request_timeout: Duration,
+    limits: Limits,
+    trust: Trust,
+    shutdown_delay: Duration,
     shutdown_grace: Duration,
     reflection: bool,
+    decisions: (DecisionLog, Option<Writer>),
 }
 
 /// Opens the store and binds the ports.
 ///
 /// # Errors
-/// Where a port is taken, or data for memory is not consistent. A Postgres that is down is none:
-/// the service waits for it, not ready.
+/// Where a port is taken, data for memory is not consistent, or a file that certificates, keys or
+/// roles are in is not as it should be. A Postgres that is down is none: the service waits for it,
+/// not ready.
 pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
     let (store, policies): (Arc<dyn Store>, Arc<dyn PolicyStore>) = match config.store {
         StoreChoice::Memory(import) => {
@@ -96,18 +116,37 @@ pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
         policies,
         matrix: Arc::new(config.matrix),
         directory: config.directory,
-        grpc: bind(config.listen, "listen").await?,
-        probes: bind(config.http_listen, "http-listen").await?,
-        request_timeout: config.request_timeout,
+        grpc: bind(config.listen, "listen")?,
+        probes: bind(config.http_listen, "http-listen")?,
+        limits: Limits {
+            max_connections: descriptors::connections(config.limits.max_connections),
+            ..config.limits
+        },
+        trust: Trust::read(config.tls, &config.auth)?,
+        shutdown_delay: config.shutdown_delay,
         shutdown_grace: config.shutdown_grace,
         reflection: config.reflection,
+        decisions: DecisionLog::start(config.decision_log)?,
     })
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on `{address}` (--{flag})"))
+/// How many connections may wait to be accepted, as far as the system allows. Beyond it a client's
+/// first packet is dropped, and it tries again after a second: with the 128 that
+/// `TcpListener::bind` asks for, a burst of peers keeps everybody waiting.
+const BACKLOG: u32 = 4096;
+
+fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    listen(address).with_context(|| format!("cannot listen on `{address}` (--{flag})"))
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 impl Bound {
@@ -127,8 +166,9 @@ impl Bound {
         self.probes.local_addr()
     }
 
-    /// Serves until `shutdown`, drains, and says how that went. In this order: not ready; GOAWAY;
-    /// calls finish; connections close; what is left after the grace is cut.
+    /// Serves until `shutdown`, drains, and says how that went. In this order: not ready; after the
+    /// delay, in which whoever balances load can notice that, GOAWAY; calls finish; connections
+    /// close; what is left after the grace is cut.
     ///
     /// # Errors
     /// Where the task that keeps the caches true has died: a service without it would go stale.
@@ -138,7 +178,8 @@ impl Bound {
         let mut loader = tokio::spawn(loader);
 
         let reporter = HealthReporter::new();
-        let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()));
+        let health = HealthServer::new(HealthService::from_health_reporter(reporter.clone()))
+            .max_decoding_message_size(MAX_OPEN_MESSAGE);
         let (ready, readiness) = watch::channel(Readiness::NotReady("starting".to_owned()));
         let keep_told = tokio::spawn(readiness::keep_told(
             directory.clone(),
@@ -148,21 +189,44 @@ impl Bound {
         ));
         let probes = tokio::spawn(http::serve(self.probes, readiness));
 
-        let api = AuthorizationApi::new(Authorizer::new(directory));
+        let mut background: JoinSet<()> = self.trust.tasks.into_iter().collect();
+        let drain = CancellationToken::new();
+        let told = (shutdown, drain.clone());
+        let delay = AbortOnDropHandle::new(tokio::spawn(async move {
+            let (shutdown, drain) = told;
+            shutdown.cancelled().await;
+            tokio::time::sleep(self.shutdown_delay).await;
+            drain.cancel();
+        }));
+
+        // The loader ends with the last directory, and may not do so before the service does.
+        let (decisions, writer) = self.decisions;
+        let api =
+            AuthorizationApi::new(Authorizer::new(directory.clone())).with_decision_log(decisions);
         let policy = PolicyApi::new(administrator);
-        let mut router = Router::new(api, policy, health, self.request_timeout, shutdown.clone())?;
+        let mut services = Services::new(api, policy, health);
         if self.reflection {
             let (v1, v1alpha) = reflection()?;
-            router = router.with_reflection(v1, v1alpha);
+            services = services.with_reflection(v1, v1alpha);
         }
-        let served = Server::new(self.grpc, router).serve(shutdown, self.shutdown_grace);
+        let router = Router::new(services, self.trust.gate, &self.limits)?;
+        let server = Server::new(self.grpc, router, self.limits, self.trust.tls);
+        let served = server.serve(drain, self.shutdown_grace);
         let drained = tokio::select! {
-            drained = served => Ok(drained),
+            drained = served => Ok(drained?),
+            // Withdrawn roles and keys would be honoured for ever.
+            Some(ended) = background.join_next() => {
+                Err(anyhow::anyhow!("a task that reads files again has died: {ended:?}"))
+            }
             ended = &mut loader => Err(anyhow::anyhow!("the loader has died: {ended:?}")),
         };
+        drop((directory, delay));
         probes.abort();
         keep_told.abort();
         loader.abort();
+        if let Some(writer) = writer {
+            writer.finish().await;
+        }
         drained
     }
 }

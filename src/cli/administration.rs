@@ -1,10 +1,9 @@
 //! PolicyService, as the commands ask it; and a write that is repeated where its outcome is open.
 
-use tonic::transport::Channel;
 use tonic::{Response, Status};
 use uuid::Uuid;
 
-use super::connection::{Connection, Failure};
+use super::connection::{Connection, Failure, Line};
 use super::output;
 use crate::config::{ChangeArgs, ServiceArgs};
 use crate::grpc::MAX_CATALOG_MESSAGE;
@@ -15,7 +14,7 @@ use crate::store::MAX_ACTOR;
 /// A connection for those who look after policies.
 #[derive(Debug)]
 pub(super) struct Administration {
-    service: PolicyServiceClient<Channel>,
+    service: PolicyServiceClient<Line>,
     connection: Connection,
 }
 
@@ -23,7 +22,7 @@ impl Administration {
     /// Connects to the service that `args` name.
     pub(super) async fn connect(args: &ServiceArgs) -> anyhow::Result<Self> {
         let connection = Connection::open(args).await?;
-        let service = PolicyServiceClient::new(connection.channel())
+        let service = PolicyServiceClient::new(connection.line())
             .max_decoding_message_size(MAX_CATALOG_MESSAGE);
         Ok(Self {
             service,
@@ -32,7 +31,7 @@ impl Administration {
     }
 
     /// A client to make one call with.
-    pub(super) fn service(&self) -> PolicyServiceClient<Channel> {
+    pub(super) fn service(&self) -> PolicyServiceClient<Line> {
         self.service.clone()
     }
 
@@ -52,7 +51,7 @@ impl Administration {
     pub(super) async fn write<T, F>(
         &self,
         context: &ChangeContext,
-        call: impl Fn(PolicyServiceClient<Channel>) -> F,
+        call: impl Fn(PolicyServiceClient<Line>) -> F,
     ) -> anyhow::Result<T>
     where
         F: Future<Output = Result<Response<T>, Status>>,

@@ -1,8 +1,6 @@
 //! AuthorizationService, as the commands ask it.
 
-use tonic::transport::Channel;
-
-use super::connection::Connection;
+use super::connection::{Connection, Line};
 use crate::config::ClientArgs;
 use crate::grpc::MAX_CATALOG_MESSAGE;
 use crate::proto::v1::authorization_service_client::AuthorizationServiceClient;
@@ -14,7 +12,7 @@ use crate::proto::v1::{
 /// A connection, and how to ask over it.
 #[derive(Debug)]
 pub(super) struct Client {
-    service: AuthorizationServiceClient<Channel>,
+    service: AuthorizationServiceClient<Line>,
     connection: Connection,
     consistency: Option<Consistency>,
 }
@@ -23,7 +21,7 @@ impl Client {
     /// Connects to the service that `args` name.
     pub(super) async fn connect(args: &ClientArgs) -> anyhow::Result<Self> {
         let connection = Connection::open(&args.service).await?;
-        let service = AuthorizationServiceClient::new(connection.channel())
+        let service = AuthorizationServiceClient::new(connection.line())
             .max_decoding_message_size(MAX_CATALOG_MESSAGE);
         Ok(Self {
             service,

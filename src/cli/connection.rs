@@ -4,20 +4,35 @@ use std::error::Error;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
+use tower::service_fn;
 
+use super::proof::{self, Bearer};
 use super::refusal;
-use crate::config::{self, ServiceArgs};
+use crate::config::{self, Scheme, ServiceArgs};
+
+/// What calls are made over: each of them has the token, where there is one.
+pub(super) type Line = InterceptedService<Channel, Bearer>;
 
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
     channel: Channel,
-    endpoint: config::Endpoint,
-    timeout: Duration,
+    bearer: Bearer,
+    args: ServiceArgs,
 }
+
+/// What bytes go over: TCP, or TLS over it.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// A call that was not answered as it was hoped.
 #[derive(Debug)]
@@ -31,23 +46,47 @@ pub(super) struct Failure {
 impl Connection {
     /// Connects to the service that `args` name.
     pub(super) async fn open(args: &ServiceArgs) -> anyhow::Result<Self> {
-        let endpoint = Endpoint::from_shared(args.endpoint.url())?
+        let bearer = Bearer::read(args)?;
+        let tls = proof::tls(args)?;
+        let endpoint = Endpoint::from_shared(args.endpoint.url(args.scheme()))?
             .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))?
             .connect_timeout(args.timeout);
-        let channel = tokio::time::timeout(args.timeout, endpoint.connect())
+        let to = args.endpoint.clone();
+        let connector = service_fn(move |_: Uri| {
+            let (tls, to) = (tls.clone(), to.clone());
+            async move {
+                let stream = TcpStream::connect((to.host(), to.port())).await?;
+                // Questions are small and awaited: waiting to fill a segment would only delay them.
+                let _ = stream.set_nodelay(true);
+                let stream: Box<dyn Stream> = match tls {
+                    Some(tls) => Box::new(proof::handshake(&tls, stream, &to).await?),
+                    None => Box::new(stream),
+                };
+                Ok::<_, std::io::Error>(TokioIo::new(stream))
+            }
+        });
+        let connecting = endpoint.connect_with_connector(connector);
+        let channel = tokio::time::timeout(args.timeout, connecting)
             .await
             .map_err(|_elapsed| unreachable(&args.endpoint, &no_answer(args.timeout)))?
-            .map_err(|error| unreachable(&args.endpoint, &innermost(&error)))?;
+            .map_err(|error| match tls_error(&error) {
+                Some(tls) => anyhow!(
+                    "no TLS with `{}`: {}",
+                    args.endpoint,
+                    proof::in_words(tls, &args.endpoint)
+                ),
+                None => unreachable(&args.endpoint, &innermost(&error)),
+            })?;
         Ok(Self {
             channel,
-            endpoint: args.endpoint.clone(),
-            timeout: args.timeout,
+            bearer,
+            args: args.clone(),
         })
     }
 
     /// The connection, for a client of one service.
-    pub(super) fn channel(&self) -> Channel {
-        self.channel.clone()
+    pub(super) fn line(&self) -> Line {
+        InterceptedService::new(self.channel.clone(), self.bearer.clone())
     }
 
     /// Waits for an answer, and no longer than was asked for.
@@ -55,7 +94,7 @@ impl Connection {
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Failure> {
-        match tokio::time::timeout(self.timeout, call).await {
+        match tokio::time::timeout(self.args.timeout, call).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(Failure {
                 is_open: is_open(&status),
@@ -64,8 +103,8 @@ impl Connection {
             Err(_) => Err(Failure {
                 error: anyhow!(
                     "`{}` gave {} (--timeout)",
-                    self.endpoint,
-                    no_answer(self.timeout)
+                    self.args.endpoint,
+                    no_answer(self.args.timeout)
                 ),
                 is_open: true,
             }),
@@ -73,14 +112,30 @@ impl Connection {
     }
 
     fn failure(&self, status: &Status) -> anyhow::Error {
+        let endpoint = &self.args.endpoint;
+        let has_proof = self.args.tls_cert.is_some() || self.args.token_file.is_some();
         match status.source() {
             // The service said nothing: the connection failed, or it is not one of gRPC.
-            Some(source) => anyhow!(
-                "the call to `{}` failed: {}; is gRPC served there?",
-                self.endpoint,
-                innermost(source)
+            Some(source) => {
+                let hint = match self.args.scheme() {
+                    Scheme::Http => "is gRPC served there, and without TLS?",
+                    // With TLS 1.3 it tells only now.
+                    Scheme::Https if self.args.tls_cert.is_some() => {
+                        "does it accept the certificate of `--tls-cert`?"
+                    }
+                    Scheme::Https => "is gRPC served there?",
+                };
+                anyhow!(
+                    "the call to `{endpoint}` failed: {}; {hint}",
+                    innermost(source)
+                )
+            }
+            None if status.code() == Code::Unauthenticated && !has_proof => anyhow!(
+                "`{endpoint}` answered {}; `--token-file`, or `--tls-cert` and `--tls-key`, prove \
+                 who you are",
+                refusal::line(status)
             ),
-            None => anyhow!("`{}` answered {}", self.endpoint, refusal::line(status)),
+            None => anyhow!("`{endpoint}` answered {}", refusal::line(status)),
         }
     }
 }
@@ -113,6 +168,19 @@ fn unreachable(endpoint: &config::Endpoint, why: &str) -> anyhow::Error {
         "cannot reach `{endpoint}`: {why}; is `portcullis serve` running there? `--endpoint` or \
          `PORTCULLIS_ENDPOINT` names another"
     )
+}
+
+/// The error of TLS that it comes from, if it is one.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>();
+        if let Some(inner) = inner.and_then(std::io::Error::get_ref) {
+            return inner.downcast_ref();
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The last of the causes: the others only say that there is one.

@@ -4,12 +4,14 @@ use std::io::{self, IsTerminal as _};
 
 use anyhow::anyhow;
 
-use crate::config::{LogFilter, LogFormat};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
 
 /// Starts logging, for the whole process.
-pub(super) fn start(format: LogFormat, filter: &LogFilter) -> anyhow::Result<()> {
+pub(super) fn start(format: LogFormat, filter: EnvFilter) -> anyhow::Result<()> {
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter.filter())
+        .with_env_filter(filter)
         .with_writer(io::stderr);
     let started = match format {
         LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),

@@ -22,6 +22,7 @@ mod migrate;
 mod output;
 mod policy;
 mod progress;
+mod proof;
 mod refusal;
 mod serve;
 mod signals;

@@ -9,7 +9,8 @@ use super::healthcheck::reachable;
 use super::signals::Signals;
 use super::{Verdict, demo, import, logging, output, words};
 use crate::app::{self, Bound, Drained, ServeConfig, StoreChoice};
-use crate::config::{Origins, ServeArgs, load};
+use crate::callers::AuthConfig;
+use crate::config::{Origins, Proofs, ServeArgs, load};
 use crate::datafile;
 use crate::domain::FeatureMatrix;
 use crate::store::ImportError;
@@ -19,7 +20,7 @@ pub(super) fn run(
     origins: &Origins,
     warnings: &[String],
 ) -> anyhow::Result<Verdict> {
-    logging::start(args.logging.log_format, &args.logging.log)?;
+    logging::start(args.logging.log_format, args.logging.filter())?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -28,6 +29,9 @@ pub(super) fn run(
         store: store_in_words(args),
         matrix: matrix_in_words(args, &matrix),
         data: data_in_words(args),
+        callers: callers_in_words(&args.auth()),
+        has_tls: args.tls().is_some(),
+        is_open: args.callers.auth == Proofs::NONE,
         is_demo: is_demo(args),
         reflection: args.listening.reflection,
     };
@@ -37,9 +41,13 @@ pub(super) fn run(
         store: store(args, origins, &matrix)?,
         matrix,
         directory: args.directory(),
-        request_timeout: args.calls.request_timeout,
+        limits: args.edge_limits(),
+        tls: args.tls(),
+        auth: args.auth(),
+        shutdown_delay: args.calls.shutdown_delay,
         shutdown_grace: args.calls.shutdown_grace,
         reflection: args.listening.reflection,
+        decision_log: args.logging.decisions(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -81,7 +89,12 @@ async fn until_drained(bound: Bound, signals: &mut Signals) -> anyhow::Result<Dr
     };
     match drained {
         Drained::Clean => tracing::info!("drained: every call was finished"),
-        Drained::Cut(calls) => tracing::warn!(calls, "calls were cut at the end of the grace"),
+        Drained::Cut(connections) => {
+            tracing::warn!(
+                connections,
+                "calls were cut at the end of the grace, with their connections"
+            );
+        }
     }
     Ok(drained)
 }
@@ -134,30 +147,53 @@ fn matrix_in_words(args: &ServeArgs, matrix: &FeatureMatrix) -> String {
     format!("{from}, {features}")
 }
 
+fn callers_in_words(auth: &AuthConfig) -> String {
+    let (mtls, jwt, callers) = match auth {
+        AuthConfig::Anyone => return "anyone who can connect".to_owned(),
+        AuthConfig::Proved { mtls, jwt, callers } => (mtls, jwt, callers),
+    };
+    let proofs = match (mtls, jwt) {
+        (Some(_), Some(_)) => "mTLS and tokens",
+        (Some(_), None) => "mTLS",
+        (None, _) => "tokens",
+    };
+    format!("{proofs}, roles from {}", load::name(callers))
+}
+
 /// What is told once the ports are bound.
 struct About {
     store: String,
     data: String,
     matrix: String,
+    callers: String,
+    has_tls: bool,
+    is_open: bool,
     is_demo: bool,
     reflection: bool,
 }
 
 impl About {
     fn block(&self, grpc: SocketAddr, http: SocketAddr) -> String {
+        let tls = if self.has_tls { " over TLS" } else { "" };
         let mut text = format!(
-            "portcullis {} is up\n  gRPC    {grpc}\n  probes  http://{http}/livez, http://{http}/readyz\n  \
-             store   {}\n  matrix  {}\n",
+            "portcullis {} is up\n  gRPC     {grpc}{tls}\n  probes   http://{http}/livez, http://{http}/readyz\n  \
+             store    {}\n  matrix   {}\n  callers  {}\n",
             env!("CARGO_PKG_VERSION"),
             self.store,
             self.matrix,
+            self.callers,
         );
         if self.is_demo {
             text.push_str(
-                "\nNo store is configured: --database-url serves from Postgres, --data from a file of yours.\n\
-                 To try it, paste these (what to expect holds for the built-in matrix):\n",
+                "\nNo store is configured: --database-url serves from Postgres, --data from a file of yours.\n",
             );
-            text.push_str(&demo::lines(reachable(grpc), self.reflection));
+            // Where TLS or a proof is needed, the lines would need files that are not known here.
+            if self.is_open && !self.has_tls {
+                text.push_str(
+                    "To try it, paste these (what to expect holds for the built-in matrix):\n",
+                );
+                text.push_str(&demo::lines(reachable(grpc), self.reflection));
+            }
         }
         text
     }

@@ -1,31 +1,12 @@
 //! The settings of the commands that ask a running service.
 
-use std::time::Duration;
-
 use clap::Args;
 
 use super::complaint::Refused;
 use super::database::exclusive;
 use super::layers::Origins;
-use super::value::{self, Endpoint};
-
-/// Whom to ask, and how to print.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Asking")]
-pub struct ServiceArgs {
-    /// The service to ask: `host:port` or `http://host:port`
-    #[arg(long, value_name = "ENDPOINT", default_value = Endpoint::DEFAULT, value_parser = Endpoint::parse)]
-    pub endpoint: Endpoint,
-
-    /// How long to wait for a connection, and for each answer
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = value::duration)]
-    pub timeout: Duration,
-
-    /// Print the answer as JSON, by the names of the API
-    #[arg(long, value_name = "true|false", default_value = "false", num_args = 0..=1,
-          default_missing_value = "true", require_equals = true, hide_possible_values = true)]
-    pub json: bool,
-}
+use super::service::ServiceArgs;
+use super::value;
 
 /// How to ask for decisions, and how to print.
 #[derive(Debug, Clone, Args)]
@@ -47,6 +28,7 @@ pub struct ClientArgs {
 
 impl ClientArgs {
     pub(super) fn check(&self, origins: &Origins) -> Result<(), Refused> {
+        self.service.check(origins)?;
         if self.at_least_revision.is_some() && self.fully_consistent {
             return Err(exclusive(origins, "at-least-revision", "fully-consistent"));
         }

@@ -78,3 +78,20 @@ pub(super) fn exclusive(origins: &Origins, one: &str, other: &str) -> Refused {
         origins.name(other)
     ))
 }
+
+/// A certificate and its key, of which each needs the other; with each, whether it is given.
+pub(super) fn pair(
+    origins: &Origins,
+    one: (&str, bool),
+    other: (&str, bool),
+) -> Result<(), Refused> {
+    let (given, missing) = match (one, other) {
+        ((one, true), (other, false)) => (one, other),
+        ((one, false), (other, true)) => (other, one),
+        ((_, true), (_, true)) | ((_, false), (_, false)) => return Ok(()),
+    };
+    Err(Refused::new(format!(
+        "{} is given, and `--{missing}` is not: a certificate and its key go together",
+        origins.name(given)
+    )))
+}

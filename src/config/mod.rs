@@ -8,12 +8,15 @@
 mod client;
 mod complaint;
 mod database;
+mod endpoint;
 mod environment;
 mod layers;
 pub mod load;
 mod policy;
 mod program;
+mod proofs;
 mod serve;
+mod service;
 pub mod text;
 mod tools;
 mod value;
@@ -22,9 +25,10 @@ use std::ffi::OsString;
 
 use clap::FromArgMatches as _;
 
-pub use client::{CatalogArgs, CheckArgs, ClientArgs, FeaturesArgs, ServiceArgs};
+pub use client::{CatalogArgs, CheckArgs, ClientArgs, FeaturesArgs};
 pub use complaint::{Refused, Stop};
 pub use database::{DatabaseArgs, MatrixArgs};
+pub use endpoint::{Endpoint, Scheme};
 pub use environment::{Environment, NotText, PREFIX, unknown, variable};
 pub use layers::Origins;
 pub use policy::{
@@ -33,12 +37,14 @@ pub use policy::{
     PolicySetArgs, PolicyShowArgs, PolicyUpdateArgs, Support,
 };
 pub use program::{Command, Program};
-pub use serve::{LogFormat, ServeArgs};
+pub use proofs::{Jwks, Proofs};
+pub use serve::{DecisionsLogged, LogFormat, ServeArgs};
+pub use service::ServiceArgs;
 pub use tools::{
     ExportArgs, ExportFormat, HealthcheckArgs, ImportArgs, MatrixCommandArgs, MatrixFormat,
     MigrateArgs,
 };
-pub use value::{Assignment, Endpoint, LogFilter, Secret};
+pub use value::{Assignment, LogFilter, Secret};
 
 /// A command with its settings, each of them valid.
 #[derive(Debug)]
@@ -82,12 +88,16 @@ fn warning(name: &str, nearest: Option<&str>) -> String {
 }
 
 #[cfg(test)]
+mod caller_tests;
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::decisions::Logged;
 
-    fn read_from(line: &str, variables: &[(&str, &str)]) -> Result<Invocation, String> {
+    pub(super) fn read_from(line: &str, variables: &[(&str, &str)]) -> Result<Invocation, String> {
         let arguments = std::iter::once("portcullis").chain(line.split_whitespace());
         let variables = variables
             .iter()
@@ -102,7 +112,7 @@ mod tests {
         })
     }
 
-    fn serve(line: &str, variables: &[(&str, &str)]) -> ServeArgs {
+    pub(super) fn serve(line: &str, variables: &[(&str, &str)]) -> ServeArgs {
         let invocation = read_from(&format!("serve {line}"), variables).unwrap();
         let Command::Serve(args) = invocation.command else {
             panic!("another command");
@@ -142,6 +152,37 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_decisions_is_for_a_sampled_log() {
+        let args = serve("--decision-log sampled", &[]);
+        assert_eq!(args.logging.decisions(), Logged::Sampled(0.01));
+        let sample = [("PORTCULLIS_DECISION_LOG_SAMPLE", "0.5")];
+        let args = serve("--decision-log sampled", &sample);
+        assert_eq!(args.logging.decisions(), Logged::Sampled(0.5));
+        for (line, variables, want) in [
+            (
+                "serve --decision-log-sample 0.5",
+                &[][..],
+                "`--decision-log-sample` is for a sampled decision log, and `--decision-log` is \
+                 `off`: give `sampled` there, or leave it out",
+            ),
+            (
+                "serve --decision-log denials",
+                &sample,
+                "`PORTCULLIS_DECISION_LOG_SAMPLE` is for a sampled decision log, and \
+                 `--decision-log` is `denials`: give `sampled` there, or leave it out",
+            ),
+        ] {
+            assert_eq!(read_from(line, variables).unwrap_err(), want);
+        }
+        for value in ["0", "0.00009", "1.1", "1%", "-1", "NaN", "inf"] {
+            let variable = [("PORTCULLIS_DECISION_LOG_SAMPLE", value)];
+            let error = read_from("serve --decision-log sampled", &variable).unwrap_err();
+            let accepted = "a share from `0.0001` to `1` is accepted";
+            assert!(error.contains(accepted), "{value}: {error}");
+        }
+    }
+
+    #[test]
     fn switches_are_true_or_false_in_the_environment() {
         for (line, value, want) in [
             ("", "true", true),
@@ -150,7 +191,7 @@ mod tests {
             ("--allow-anonymous=false", "true", false),
         ] {
             let args = serve(line, &[("PORTCULLIS_ALLOW_ANONYMOUS", value)]);
-            assert_eq!(args.listening.allow_anonymous, want, "{line} {value}");
+            assert_eq!(args.callers.allow_anonymous, want, "{line} {value}");
         }
         let error = read_from("serve", &[("PORTCULLIS_ALLOW_ANONYMOUS", "1")]).unwrap_err();
         assert_eq!(

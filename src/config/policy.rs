@@ -2,9 +2,9 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::client::ServiceArgs;
 use super::complaint::Refused;
 use super::layers::Origins;
+use super::service::ServiceArgs;
 use super::value::{self, Assignment};
 
 /// `policy`.
@@ -343,19 +343,33 @@ pub struct ChangeArgs {
 
 impl PolicyCommand {
     pub(super) fn check(&self, origins: &Origins) -> Result<(), Refused> {
-        match self {
-            Self::Set(args) => args.check(origins),
-            Self::Preview(args) => args.update.check(origins),
-            Self::Show(_) | Self::History(_) => Ok(()),
-        }
+        let service = match self {
+            Self::Show(args) => &args.service,
+            Self::Set(args) => {
+                args.check(origins)?;
+                &args.service
+            }
+            Self::Preview(args) => {
+                args.update.check(origins)?;
+                &args.service
+            }
+            Self::History(args) => &args.service,
+        };
+        service.check(origins)
     }
 }
 
 impl AccountCommand {
     pub(super) fn check(&self, origins: &Origins) -> Result<(), Refused> {
-        match self {
-            Self::Put(args) => args.check(origins),
-            Self::Show(_) | Self::Delete(_) | Self::List(_) => Ok(()),
-        }
+        let service = match self {
+            Self::Show(args) => &args.service,
+            Self::Put(args) => {
+                args.check(origins)?;
+                &args.service
+            }
+            Self::Delete(args) => &args.service,
+            Self::List(args) => &args.service,
+        };
+        service.check(origins)
     }
 }

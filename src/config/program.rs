@@ -116,7 +116,8 @@ impl Command {
             Self::Catalog(args) => args.client.check(origins),
             Self::Policy { command } => command.check(origins),
             Self::Account { command } => command.check(origins),
-            Self::Explain(_) | Self::Matrix(_) => Ok(()),
+            Self::Explain(args) => args.service.check(origins),
+            Self::Matrix(_) => Ok(()),
             Self::Healthcheck(args) => args.check(origins),
         }
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 const LONGEST: usize = 120;
 
 /// A value for a message: in backticks, on one line, cut where it is long. What looks like a URL
-/// with a password or a connection string is not shown: it lands in the wrong flag sooner or later.
+/// with a password or a query, a connection string or a token is not shown: it lands in the wrong flag sooner or later.
 #[must_use]
 pub fn shown(value: &str) -> String {
     if may_be_secret(value) {
@@ -22,7 +22,9 @@ pub fn shown(value: &str) -> String {
 
 fn may_be_secret(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    (lower.contains("://") && lower.contains('@'))
+    let is_token = value.contains("eyJ") && value.contains('.');
+    is_token
+        || (lower.contains("://") && lower.contains(['@', '?']))
         || lower.contains("postgres:")
         || lower.contains("postgresql:")
         || lower.contains("password")
@@ -72,6 +74,8 @@ mod tests {
             "POSTGRES:hunter2",
             "host=db password=hunter2",
             "https://user:hunter2@db",
+            "http://issuer.example/keys?token=hunter2",
+            "eyJhbGciOiJFUzI1NiJ9.hunter2.c2ln",
         ] {
             assert!(!shown(value).contains("hunter2"), "{value}");
         }

@@ -2,7 +2,10 @@
 //! flag or variable and the value.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -14,12 +17,7 @@ const LARGEST: u64 = 1_000_000_000;
 
 /// A time that is not zero.
 pub(super) fn duration(value: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(value) {
-        Ok(time) if (Duration::from_millis(1)..=LONGEST).contains(&time) => Ok(time),
-        Ok(_) | Err(_) => Err(
-            "a time with its unit is accepted, from `1ms` to `24h`: `5s`, `300ms`, `5m`".to_owned(),
-        ),
-    }
+    time(Duration::from_millis(1), LONGEST)(value)
 }
 
 /// A time that may be zero.
@@ -32,30 +30,73 @@ pub(super) fn grace(value: &str) -> Result<Duration, String> {
     }
 }
 
-/// How many of something.
-pub(super) fn size(value: &str) -> Result<u64, String> {
-    match value.parse() {
-        Ok(size) if (1..=LARGEST).contains(&size) => Ok(size),
+/// A time from `least` to `most`.
+pub(super) fn time(
+    least: Duration,
+    most: Duration,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    move |value| match humantime::parse_duration(value) {
+        Ok(time) if (least..=most).contains(&time) => Ok(time),
         Ok(_) | Err(_) => Err(format!(
-            "a whole number from `1` to `{LARGEST}` is accepted"
+            "a time with its unit is accepted, from `{}` to `{}`: `5s`, `300ms`, `5m`",
+            short(least),
+            short(most)
         )),
     }
 }
 
+/// `24h`, where humantime says `1day`.
+fn short(time: Duration) -> String {
+    if time == LONGEST {
+        "24h".to_owned()
+    } else {
+        humantime::format_duration(time).to_string()
+    }
+}
+
+/// How many of something, in these bounds.
+pub(super) fn count<T>(bounds: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, String> + Clone
+where
+    T: FromStr + PartialOrd + Clone + fmt::Display,
+{
+    move |value| match value.parse() {
+        Ok(count) if bounds.contains(&count) => Ok(count),
+        Ok(_) | Err(_) => Err(format!(
+            "a whole number from `{}` to `{}` is accepted",
+            bounds.start(),
+            bounds.end()
+        )),
+    }
+}
+
+/// How many threads.
+pub(super) fn workers(value: &str) -> Result<NonZeroUsize, String> {
+    count(1_usize..=1_024)(value).map(|count| NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN))
+}
+
+/// How many of something.
+pub(super) fn size(value: &str) -> Result<u64, String> {
+    count(1..=LARGEST)(value)
+}
+
 /// How many connections.
 pub(super) fn pool_size(value: &str) -> Result<usize, String> {
+    count(1..=1_000)(value)
+}
+
+/// A share of a whole.
+pub(super) fn share(value: &str) -> Result<f64, String> {
     match value.parse() {
-        Ok(size) if (1..=1_000).contains(&size) => Ok(size),
-        Ok(_) | Err(_) => Err("a whole number from `1` to `1000` is accepted".to_owned()),
+        Ok(share) if (0.0001..=1.0).contains(&share) => Ok(share),
+        Ok(_) | Err(_) => {
+            Err("a share from `0.0001` to `1` is accepted: `0.01` is one of a hundred".to_owned())
+        }
     }
 }
 
 /// How many locations of one page.
 pub(super) fn page_size(value: &str) -> Result<u32, String> {
-    match value.parse() {
-        Ok(size) if (1..=10_000).contains(&size) => Ok(size),
-        Ok(_) | Err(_) => Err("a whole number from `1` to `10000` is accepted".to_owned()),
-    }
+    count(1..=10_000)(value)
 }
 
 /// A revision.
@@ -71,6 +112,15 @@ pub(super) fn address(value: &str) -> Result<SocketAddr, String> {
         "an IP address with a port is accepted: `127.0.0.1:50051`, `0.0.0.0:50051`, `[::]:50051`"
             .to_owned()
     })
+}
+
+/// Whether a host of a URL is this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().map_or_else(
+        |_a_name| host.eq_ignore_ascii_case("localhost"),
+        |address| address.to_canonical().is_loopback(),
+    )
 }
 
 /// Text that is not empty and at most `max` characters long, without NUL.
@@ -98,6 +148,28 @@ pub(super) fn idempotency_key(value: &str) -> Result<String, String> {
         return Ok(value.to_owned());
     }
     Err("1 to 128 printable ASCII characters are accepted".to_owned())
+}
+
+/// A claim of a token: an issuer, or an audience.
+pub(super) fn claim(value: &str) -> Result<String, String> {
+    let prints = |c: char| !c.is_whitespace() && !c.is_control();
+    if (1..=2_048).contains(&value.len()) && value.chars().all(prints) {
+        return Ok(value.to_owned());
+    }
+    Err("text of 1 to 2048 bytes without spaces is accepted, as it is in the tokens".to_owned())
+}
+
+/// A trust domain, in the characters that SPIFFE gives it.
+pub(super) fn trust_domain(value: &str) -> Result<String, String> {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+    if (1..=255).contains(&value.len()) && value.bytes().all(allowed) {
+        return Ok(value.to_owned());
+    }
+    Err(
+        "a trust domain has 1 to 255 lower-case letters, digits, dots, dashes and underscores: \
+         `portal.example` is accepted"
+            .to_owned(),
+    )
 }
 
 /// A setting to make, or to take back.
@@ -136,10 +208,18 @@ impl Assignment {
 pub struct LogFilter(String);
 
 impl LogFilter {
-    /// The filter that it means.
+    /// The filter that it means. The HTTP library's warnings are about peers and not about this
+    /// program, one for each of the frames that a peer sends to no purpose: they are written where
+    /// the filter names `h2`, and nowhere else, or anyone who can connect could fill a disk.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        EnvFilter::new(format!("h2=error,{}", self.0))
+    }
+
+    /// The same, and whatever it says, the lines of `target` at info.
+    #[must_use]
+    pub fn with(&self, target: &str) -> EnvFilter {
+        EnvFilter::new(format!("h2=error,{},{target}=info", self.0))
     }
 
     pub(super) fn parse(value: &str) -> Result<Self, String> {
@@ -163,54 +243,6 @@ impl LogFilter {
              target: `info,portcullis::directory=debug`"
                 .to_owned(),
         )
-    }
-}
-
-/// Where a server is: the host and port of an `http://` URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint(String);
-
-impl Endpoint {
-    /// The one that is asked where none is given.
-    pub const DEFAULT: &str = "127.0.0.1:50051";
-
-    /// The URL.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.0)
-    }
-
-    pub(super) fn parse(value: &str) -> Result<Self, String> {
-        const ACCEPTED: &str =
-            "`host:port` or `http://host:port` is accepted, such as `127.0.0.1:50051`";
-        let lower = value.to_ascii_lowercase();
-        if lower.starts_with("https://") {
-            return Err(
-                "TLS is not offered yet, it comes with the authentication of callers; \
-                 `http://host:port` is accepted"
-                    .to_owned(),
-            );
-        }
-        let authority = if lower.starts_with("http://") {
-            value.get("http://".len()..).unwrap_or_default()
-        } else {
-            value
-        };
-        let authority = authority.strip_suffix('/').unwrap_or(authority);
-        let parsed: http::uri::Authority = authority
-            .parse()
-            .map_err(|_malformed| ACCEPTED.to_owned())?;
-        let port = parsed.port_u16().is_some_and(|port| port > 0);
-        if !port || parsed.host().is_empty() || authority.contains('@') {
-            return Err(ACCEPTED.to_owned());
-        }
-        Ok(Self(authority.to_owned()))
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -255,32 +287,32 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_host_and_port() {
-        for (value, want) in [
-            ("localhost:50051", "localhost:50051"),
-            ("http://[::1]:50051/", "[::1]:50051"),
-            (
-                "HTTP://portcullis.portal.svc:80",
-                "portcullis.portal.svc:80",
-            ),
-        ] {
-            assert_eq!(Endpoint::parse(value).unwrap().to_string(), want);
+    fn bounds_are_accepted_and_what_is_beyond_them_is_not() {
+        let tenth_to_hour = time(Duration::from_millis(100), Duration::from_secs(3600));
+        for value in ["100ms", "1h"] {
+            assert!(tenth_to_hour(value).is_ok(), "{value}");
         }
-        for value in [
-            "",
-            "localhost",
-            ":50051",
-            "localhost:0",
-            "localhost:x",
-            "http://a:1/path",
-            "u:p@h:1",
-            "grpc://h:1",
-            "a b:1",
-        ] {
-            let message = Endpoint::parse(value).unwrap_err();
-            assert!(message.contains("`host:port`"), "{value}: {message}");
+        for value in ["99ms", "61m", "1"] {
+            let message = tenth_to_hour(value).unwrap_err();
+            assert!(message.contains("from `100ms` to `1h`"), "{message}");
         }
-        assert!(Endpoint::parse("https://h:1").unwrap_err().contains("TLS"));
+        let count = count(1_u32..=256);
+        assert_eq!((count("1"), count("256")), (Ok(1), Ok(256)));
+        for value in ["0", "257", "-1", "1e2", "", "99999999999"] {
+            let message = count(value).unwrap_err();
+            assert_eq!(message, "a whole number from `1` to `256` is accepted");
+        }
+    }
+
+    #[test]
+    fn a_trust_domain_has_the_characters_of_spiffe() {
+        for value in ["portal.example", "a", "prod_1-x"] {
+            assert_eq!(trust_domain(value).as_deref(), Ok(value));
+        }
+        for value in ["", "Portal", "spiffe://portal", "a/b", "a b", "é"] {
+            assert!(trust_domain(value).is_err(), "{value}");
+        }
+        assert!(trust_domain(&"a".repeat(256)).is_err());
     }
 
     #[test]
@@ -314,6 +346,24 @@ mod tests {
         }
         for value in ["", "inof", "warn,debgu", "portcullis=loud"] {
             assert!(LogFilter::parse(value).is_err(), "{value}");
+        }
+    }
+
+    #[test]
+    fn no_filter_silences_what_has_a_switch_of_its_own() {
+        const TARGET: &str = "portcullis::decision";
+        let is_heard = |filter: EnvFilter| {
+            let lines = tracing_subscriber::fmt().with_env_filter(filter).finish();
+            tracing::subscriber::with_default(lines, || {
+                let at_info = tracing::enabled!(target: TARGET, tracing::Level::INFO);
+                let besides = tracing::enabled!(target: "portcullis::edge", tracing::Level::INFO);
+                (at_info, besides)
+            })
+        };
+        for value in ["off", "warn", "portcullis=off", "portcullis::decision=off"] {
+            let filter = LogFilter::parse(value).unwrap();
+            assert_eq!(is_heard(filter.filter()), (false, false), "{value}");
+            assert_eq!(is_heard(filter.with(TARGET)), (true, false), "{value}");
         }
     }
 

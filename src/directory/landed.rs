@@ -55,7 +55,7 @@ impl Landed {
     pub(super) fn answer(&self, mut owners: Waiters) {
         for (id, entry) in &self.entries {
             for reply in owners.remove(id).unwrap_or_default() {
-                let _ = reply.send(Ok(self.loaded(entry, Standing::Own)));
+                reply.send(Ok(self.loaded(entry, Standing::Own)));
             }
         }
     }
@@ -70,7 +70,7 @@ impl Landed {
                 None => Standing::JoinedDiscarded,
             };
             for reply in joined.remove(id).unwrap_or_default() {
-                let _ = reply.send(Ok(self.loaded(entry, standing)));
+                reply.send(Ok(self.loaded(entry, standing)));
             }
         }
     }

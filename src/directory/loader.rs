@@ -1,7 +1,7 @@
 //! The one task that loads, fills the caches and empties them.
 //!
 //! Calls send it what they miss. Misses of one account join one load; misses that arrive while
-//! loads are under way gather and travel in the next. Because one task does all of it, no load can
+//! loads are under way gather and travel in the next, calls taking turns. Because one task does all of it, no load can
 //! be overtaken by an invalidation between its look at the ledger and its insert.
 
 use std::collections::HashMap;
@@ -19,9 +19,11 @@ use crate::domain::{AccountId, Revision};
 use crate::store::{MAX_LOAD, Poll, ReadAt, Snapshot, Store, StoreError, matrix_digest};
 
 use super::cache::VersionedCatalog;
+use super::gathering::Gathering;
 use super::landed::{Landed, Waiters};
 use super::ledger::Verdict;
 use super::mirror::Mirror;
+use super::places::Place;
 use super::request::{Loaded, LoadedAlone, Request, Standing, Wanted};
 use super::signals::Signals;
 use super::watch::Begun;
@@ -56,6 +58,7 @@ pub(super) enum Answer {
         sent: Moment,
         result: Result<Snapshot, StoreError>,
         reply: oneshot::Sender<Result<LoadedAlone, DirectoryError>>,
+        place: Arc<Place>,
     },
     Catalog(Result<(VersionedCatalog, ReadAt), StoreError>),
     Poll {
@@ -77,8 +80,7 @@ pub(super) struct Loader {
     pub(super) mirror: Mirror<AtomicU64>,
     pub(super) under_way: FuturesUnordered<BoxFuture<'static, Answer>>,
 
-    /// Misses that no load was sent for yet.
-    pub(super) gathering: Waiters,
+    pub(super) gathering: Gathering,
     pub(super) flights: HashMap<u64, Flight>,
     /// Which flight an account is on.
     pub(super) on_flight: HashMap<AccountId, u64>,
@@ -122,7 +124,7 @@ impl Loader {
             shared,
             requests,
             under_way: FuturesUnordered::new(),
-            gathering: HashMap::new(),
+            gathering: Gathering::default(),
             flights: HashMap::new(),
             on_flight: HashMap::new(),
             last_flight: 0,
@@ -170,20 +172,24 @@ impl Loader {
     fn take(&mut self, request: Request) {
         match request {
             Request::Load(wanted) => {
+                let mut missing = Vec::new();
                 for Wanted { id, reply } in wanted {
                     if let Some(loaded) = self.cached(&id) {
-                        let _ = reply.send(Ok(loaded));
+                        reply.send(Ok(loaded));
                         continue;
                     }
                     let flight = self
                         .on_flight
                         .get(&id)
                         .and_then(|flight| self.flights.get_mut(flight));
-                    let waiters = flight.map_or(&mut self.gathering, |flight| &mut flight.joined);
-                    waiters.entry(id).or_default().push(reply);
+                    match flight {
+                        Some(flight) => flight.joined.entry(id).or_default().push(reply),
+                        None => missing.push(Wanted { id, reply }),
+                    }
                 }
+                self.gathering.add(missing);
             }
-            Request::LoadAlone { ids, reply } => {
+            Request::LoadAlone { ids, reply, place } => {
                 let (store, known, sent) = self.for_a_load();
                 self.under_way.push(Box::pin(async move {
                     let result = load(store, known, &ids).await;
@@ -192,6 +198,7 @@ impl Loader {
                         sent,
                         result,
                         reply,
+                        place,
                     }
                 }));
             }
@@ -225,17 +232,12 @@ impl Loader {
 
     /// Sends what has gathered, as far as loads may be under way.
     fn depart(&mut self) {
-        // A caller that left waits no more; what nobody waits for need not be loaded.
-        if !self.gathering.is_empty() && self.flights.len() < self.shared.config.max_loads {
-            self.gathering
-                .retain(|_, replies| replies.iter().any(|reply| !reply.is_closed()));
-        }
-        while !self.gathering.is_empty() && self.flights.len() < self.shared.config.max_loads {
-            let ids: Vec<_> = self.gathering.keys().take(MAX_LOAD).cloned().collect();
-            let owners = ids
-                .iter()
-                .filter_map(|id| self.gathering.remove_entry(id))
-                .collect();
+        while self.flights.len() < self.shared.config.max_loads {
+            let owners = self.gathering.take(MAX_LOAD);
+            if owners.is_empty() {
+                return;
+            }
+            let ids: Vec<_> = owners.keys().cloned().collect();
             self.last_flight += 1;
             let flight = self.last_flight;
             self.on_flight
@@ -290,6 +292,7 @@ impl Loader {
                 sent,
                 result,
                 reply,
+                place: _place,
             } => match result {
                 Ok(snapshot) => {
                     let landed =
@@ -341,7 +344,7 @@ impl Loader {
                 tell(ids.len(), &error);
                 let error = DirectoryError::from(&error);
                 for reply in owners.into_values().chain(joined.into_values()).flatten() {
-                    let _ = reply.send(Err(error.clone()));
+                    reply.send(Err(error.clone()));
                 }
             }
         }

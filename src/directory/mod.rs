@@ -17,12 +17,14 @@
 mod cache;
 mod catalog;
 mod feed;
+mod gathering;
 #[cfg(test)]
 mod interleavings;
 mod landed;
 mod ledger;
 mod loader;
 mod mirror;
+mod places;
 mod request;
 mod resolve;
 mod signals;
@@ -45,12 +47,22 @@ use crate::store::{Store, StoreError};
 
 use cache::Caches;
 use loader::Loader;
+use places::Places;
 use request::Request;
 use view::{Published, Word};
 
 pub use watch::WatchEvent;
 
-/// Bounds of the caches and of staleness.
+/// The most accounts that calls wait for at once, each call's counted: six calls of ResolveRecipients
+/// at their limit that find nothing cached, or 65 full batches. 64 loads bring them, which a sound store does in
+/// well under a second; what came after could only wait longer than its callers do.
+pub const MAX_WAITING: usize = 64 << 10;
+
+/// The most calls at once that have the store read for themselves alone: `fully_consistent`, and a
+/// revision that this replica has not seen yet. They share no load, so that each is a query.
+pub const MAX_FULLY_CONSISTENT: usize = 64;
+
+/// Bounds of the caches, of staleness and of what waits for the store.
 #[derive(Debug, Clone)]
 pub struct DirectoryConfig {
     /// Up to this age an answer is fresh. Default 5 s.
@@ -68,6 +80,10 @@ pub struct DirectoryConfig {
     /// The most loads of accounts that are under way at once; further misses gather and travel
     /// together. Default 4.
     pub max_loads: usize,
+    /// The most accounts that calls wait for at once. Default [`MAX_WAITING`].
+    pub max_waiting: usize,
+    /// The most calls that read alone at once. Default [`MAX_FULLY_CONSISTENT`].
+    pub max_alone: usize,
 }
 
 impl Default for DirectoryConfig {
@@ -80,6 +96,8 @@ impl Default for DirectoryConfig {
             max_cached_partners: 50_000,
             max_cached_unknown: 100_000,
             max_loads: 4,
+            max_waiting: MAX_WAITING,
+            max_alone: MAX_FULLY_CONSISTENT,
         }
     }
 }
@@ -141,6 +159,9 @@ pub enum DirectoryError {
     /// A revision was asked for that was never made.
     #[error("revision {0} was never made")]
     RevisionUnknown(Revision),
+    /// As much waits for the store as may.
+    #[error("overloaded: {0}")]
+    Overloaded(&'static str),
 }
 
 /// What operators and probes want to know.
@@ -169,12 +190,18 @@ struct Shared<W: Word = AtomicU64> {
     published: Published<W>,
     caches: Caches,
     trouble: ArcSwapOption<String>,
+    /// For accounts that calls wait for.
+    waiting: Places,
+    /// For calls that read alone.
+    alone: Places,
 }
 
 impl<W: Word> Shared<W> {
     fn new(config: DirectoryConfig, matrix: Arc<FeatureMatrix>) -> Self {
         Self {
             caches: Caches::new(&config),
+            waiting: Places::new(config.max_waiting),
+            alone: Places::new(config.max_alone),
             config,
             matrix,
             published: Published::default(),

@@ -1,11 +1,14 @@
 //! What a call asks of the loader, and what it gets.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use crate::clock::Moment;
 use crate::domain::{AccountId, Head, Revision};
 use crate::store::ReadAt;
 
+use super::places::Place;
 use super::stamp::Stamp;
 use super::watch::Begun;
 use super::{DirectoryError, Entry};
@@ -19,6 +22,8 @@ pub(super) enum Request {
     LoadAlone {
         ids: Vec<AccountId>,
         reply: oneshot::Sender<Result<LoadedAlone, DirectoryError>>,
+        /// The call's, kept for as long as the load is under way, whether or not the call still waits.
+        place: Arc<Place>,
     },
     /// A catalogue that is true at what is applied, in the cache; of this version, where the call
     /// has read which one there is.
@@ -43,7 +48,34 @@ pub(super) struct Wanted {
     pub(super) reply: Reply,
 }
 
-pub(super) type Reply = oneshot::Sender<Result<Loaded, DirectoryError>>;
+/// The way to a call that waits for one account, with the place that this takes.
+#[derive(Debug)]
+pub(super) struct Reply {
+    sender: oneshot::Sender<Result<Loaded, DirectoryError>>,
+    _place: Place,
+}
+
+impl Reply {
+    pub(super) fn new(
+        sender: oneshot::Sender<Result<Loaded, DirectoryError>>,
+        place: Place,
+    ) -> Self {
+        Self {
+            sender,
+            _place: place,
+        }
+    }
+
+    /// Whether nobody waits any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Answers. A caller that left does not mind.
+    pub(super) fn send(self, loaded: Result<Loaded, DirectoryError>) {
+        let _ = self.sender.send(loaded);
+    }
+}
 
 /// What a load found for one account.
 #[derive(Debug, Clone)]

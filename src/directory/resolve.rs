@@ -9,7 +9,8 @@ use crate::clock::Moment;
 use crate::domain::{AccountId, Catalog, Head, Revision};
 use crate::store::MAX_LOAD;
 
-use super::request::{Loaded, Request, Standing, Wanted};
+use super::places::Place;
+use super::request::{Loaded, Reply, Request, Standing, Wanted};
 use super::view::View;
 use super::{Consistency, Directory, DirectoryError, Entry, Resolved};
 
@@ -17,6 +18,12 @@ use super::{Consistency, Directory, DirectoryError, Entry, Resolved};
 /// answered that is behind. Each time it waits for a poll and a load, so that more would only make
 /// it wait longer.
 const ATTEMPTS: usize = 5;
+
+const TOO_MANY_WAIT: DirectoryError =
+    DirectoryError::Overloaded("too many accounts are waited for that have to be read");
+
+const TOO_MANY_ALONE: DirectoryError =
+    DirectoryError::Overloaded("too many calls have the store read for themselves alone");
 
 /// What an attempt found for the accounts of a call, in their order.
 struct Found {
@@ -220,12 +227,19 @@ impl Directory {
 
     /// From loads of the call's own, sent to a primary now. With `at_least`, each has to have
     /// reached that revision. `None` where a standby answered, or a server that is behind `view`.
+    /// Nothing is shared here, so only so many calls may do it at once.
     async fn load_alone(
         &self,
         view: &View,
         ids: &[AccountId],
         at_least: Option<Revision>,
     ) -> Result<Option<Found>, DirectoryError> {
+        let place = self
+            .shared
+            .alone
+            .take(1)
+            .and_then(|mut places| places.pop());
+        let place = Arc::new(place.ok_or(TOO_MANY_ALONE)?);
         let mut found: Option<Found> = None;
         // No account at all is a look at the store's revision.
         let chunks = ids.chunks(MAX_LOAD).chain(ids.is_empty().then_some(ids));
@@ -234,6 +248,7 @@ impl Directory {
                 .ask(|reply| Request::LoadAlone {
                     ids: ids.to_vec(),
                     reply,
+                    place: Arc::clone(&place),
                 })
                 .await??;
             let revision = loaded.read.head.revision;
@@ -269,13 +284,14 @@ impl Directory {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let (wanted, answers): (Vec<_>, Vec<_>) = ids
-            .into_iter()
-            .map(|id| {
-                let (reply, answer) = oneshot::channel();
-                (Wanted { id, reply }, answer)
-            })
-            .unzip();
+        let places = self.shared.waiting.take(ids.len());
+        let places = places.ok_or(TOO_MANY_WAIT)?;
+        let want = |(id, place): (AccountId, Place)| {
+            let (sender, answer) = oneshot::channel();
+            let reply = Reply::new(sender, place);
+            (Wanted { id, reply }, answer)
+        };
+        let (wanted, answers): (Vec<_>, Vec<_>) = ids.into_iter().zip(places).map(want).unzip();
         self.requests
             .send(Request::Load(wanted))
             .await

@@ -11,6 +11,10 @@ use serde_saphyr::{Options, Spanned};
 use super::Invalid;
 use super::id::quote;
 
+/// How deep a document may be nested: twice what our files are. Each level takes tens of KiB of a
+/// stack in a build without optimisation, and a thread has 2 MiB.
+const MAX_DEPTH: usize = 16;
+
 /// A document that is no YAML.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
@@ -56,7 +60,7 @@ impl Document {
     ///
     /// # Errors
     /// [`DocumentError`] for what is no YAML, a key used twice in one map, several documents,
-    /// nesting deeper than 64, or aliases that expand beyond reason.
+    /// nesting deeper than 16, or aliases that expand beyond reason.
     pub fn parse(text: &str) -> Result<Node, DocumentError> {
         serde_saphyr::from_str_with_options(text, options()).map_err(|error| DocumentError {
             line: error.location().map_or(1, |location| location.line()),
@@ -79,7 +83,7 @@ fn options() -> Options {
             max_total_scalar_bytes: usize::MAX,
             max_total_comment_bytes: usize::MAX,
             max_aliases: 1_000,
-            max_depth: 64,
+            max_depth: MAX_DEPTH,
         },
     }
 }
@@ -301,7 +305,15 @@ mod tests {
 
     #[test]
     fn depth_and_aliases_are_bounded() {
-        assert!(Document::parse(&"[".repeat(100_000)).is_err());
+        for deeper in ["[", "- ", "{a: ", "? ", "- a:\n - "] {
+            assert!(
+                Document::parse(&deeper.repeat(100_000)).is_err(),
+                "{deeper}"
+            );
+        }
+        let deepest = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(Document::parse(&deepest(MAX_DEPTH)).is_ok());
+        assert!(Document::parse(&deepest(MAX_DEPTH + 1)).is_err());
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for i in 1..12 {
             let before = format!("*a{},", i - 1).repeat(10);

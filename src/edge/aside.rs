@@ -4,13 +4,10 @@
 //! serve, every check that came in on the same one would wait for it. How large a message is shows
 //! only when it was read, so the whole call is done here, from the first byte to the last.
 
-use http::Response;
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
+use std::num::NonZeroUsize;
+
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::task::AbortOnDropHandle;
-use tonic::Status;
-use tonic::body::Body;
 
 /// A runtime beside the ones that serve. What it still does when it is dropped is given up.
 #[derive(Debug)]
@@ -20,13 +17,18 @@ pub(super) struct Aside {
     runtime: Option<Runtime>,
 }
 
+/// The work was given up: it panicked, or the service is ending.
+#[derive(Debug)]
+pub(super) struct GivenUp;
+
 impl Aside {
-    /// A runtime with a thread for each core.
+    /// A runtime with so many threads.
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub(super) fn new() -> std::io::Result<Self> {
+    pub(super) fn new(threads: NonZeroUsize) -> std::io::Result<Self> {
         let runtime = Builder::new_multi_thread()
+            .worker_threads(threads.get())
             .thread_name("aside")
             .enable_time()
             .build()?;
@@ -36,27 +38,16 @@ impl Aside {
         })
     }
 
-    /// Does `call` here, encoding included. A caller that leaves ends it.
-    pub(super) async fn work_off(
+    /// Does `work` here. Who leaves ends it.
+    ///
+    /// # Errors
+    /// [`GivenUp`].
+    pub(super) async fn do_here<T: Send + 'static>(
         &self,
-        call: impl Future<Output = Response<Body>> + Send + 'static,
-    ) -> Response<Body> {
-        let whole = async {
-            let (parts, body) = call.await.into_parts();
-            // An error is headers alone, and has to end with them: some clients take headers and an
-            // empty end behind them for an answer that was cut off.
-            if body.is_end_stream() {
-                return Response::from_parts(parts, body);
-            }
-            match body.collect().await {
-                Ok(body) => Response::from_parts(parts, Body::new(body)),
-                Err(status) => status.into_http(),
-            }
-        };
-        match AbortOnDropHandle::new(self.handle.spawn(whole)).await {
-            Ok(response) => response,
-            Err(_panicked_or_ended) => Status::internal("the call was given up").into_http(),
-        }
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, GivenUp> {
+        let done = AbortOnDropHandle::new(self.handle.spawn(work)).await;
+        done.map_err(|_panicked_or_ended| GivenUp)
     }
 }
 

@@ -3,13 +3,34 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
-use crate::grpc::malformed_timeout;
+use crate::grpc::{deadline_exceeded, malformed_timeout};
+
+/// How long a call may take, and who says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TimeLeft {
+    /// Its caller.
+    Callers(Duration),
+    /// This server: its caller gives it no less.
+    Servers(Duration),
+}
+
+impl TimeLeft {
+    pub(super) fn time(self) -> Duration {
+        match self {
+            Self::Callers(time) | Self::Servers(time) => time,
+        }
+    }
+}
 
 /// How long a call may take: what its `grpc-timeout` says, and at most `longest`.
-pub(super) fn time_left(headers: &HeaderMap, longest: Duration) -> Result<Duration, Status> {
-    Ok(wanted(headers)?.map_or(longest, |wanted| wanted.min(longest)))
+pub(super) fn time_left(headers: &HeaderMap, longest: Duration) -> Result<TimeLeft, Status> {
+    Ok(match wanted(headers)? {
+        Some(wanted) if wanted < longest => TimeLeft::Callers(wanted),
+        Some(_) | None => TimeLeft::Servers(longest),
+    })
 }
 
 /// How long the caller gives a call, if it says so.
@@ -19,6 +40,15 @@ pub(super) fn wanted(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
     };
     let wanted = value.to_str().ok().and_then(parse);
     wanted.map(Some).ok_or_else(malformed_timeout)
+}
+
+/// Comes when the deadline passes; never where there is none.
+pub(super) async fn passes(deadline: Option<Instant>) -> Status {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+    deadline_exceeded()
 }
 
 /// One to eight digits and a unit, as gRPC over HTTP/2 has it.
@@ -74,12 +104,14 @@ mod tests {
                 .collect();
             time_left(&headers, longest)
         };
-        assert_eq!(left("1S").unwrap(), Duration::from_secs(1));
-        assert_eq!(left("1H").unwrap(), longest);
+        let callers = TimeLeft::Callers(Duration::from_secs(1));
+        let servers = TimeLeft::Servers(longest);
+        assert_eq!(left("1S").unwrap(), callers);
+        assert_eq!(left("1H").unwrap(), servers);
         assert_eq!(
             left("soon").unwrap_err().code(),
             tonic::Code::InvalidArgument
         );
-        assert_eq!(time_left(&HeaderMap::new(), longest).unwrap(), longest);
+        assert_eq!(time_left(&HeaderMap::new(), longest).unwrap(), servers);
     }
 }

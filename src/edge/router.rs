@@ -1,273 +1,334 @@
-//! From a path to a service.
-//!
-//! A path is matched byte by byte: one with a query, a doubled slash or an escaped letter is no
-//! method, so that nothing in front of this service can read it differently from this service.
+//! From a request to an answer: what it has to pass, which service it is for, and how that works it
+//! off.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, header};
+use futures_util::future::poll_immediate;
+use http::{Method as HttpMethod, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
-use tower::util::BoxCloneSyncService;
-use tower::{Service, ServiceExt as _};
+use tower::Service as TowerService;
 
-use crate::clock::Moment;
 use crate::grpc::{
-    AuthorizationApi, MAX_CATALOG_MESSAGE, MAX_MESSAGE, PolicyApi, deadline_exceeded,
-    message_too_large,
+    MAX_CATALOG_MESSAGE, MAX_MESSAGE, MAX_OPEN_MESSAGE, deadline_exceeded, overloaded, stopping,
 };
-use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
-use crate::proto::v1::policy_service_server::PolicyServiceServer;
 
+use super::admission::Admission;
+use super::answer::Answer;
 use super::aside::Aside;
-use super::deadline::{time_left, wanted};
-use super::drain::{AskBody, DrainBody, Ending};
+use super::asked::{Asked, Whole};
+use super::deadline::{TimeLeft, time_left, wanted};
+use super::gate::{Admitted, Gate};
+use super::link::{Call, Link, Stream};
+use super::methods::{Access, Ending, Method, Service, Work};
+use super::perform::{Largeness, Performed, admitted, beside, within_deadline};
+use super::stream::StreamBody;
+use super::{Limits, Services};
 
-type Streaming = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
-
-/// Every service on the gRPC port.
-#[derive(Clone)]
+/// From requests to answers.
+#[derive(Debug)]
 pub struct Router {
-    authorization: AuthorizationServiceServer<AuthorizationApi>,
-    /// The same service with the message limit of FilterCatalog: tonic's limit is per service.
-    catalog: AuthorizationServiceServer<AuthorizationApi>,
-    policy: PolicyServiceServer<PolicyApi>,
-    /// The same service with the message limit of what writes the catalogue.
-    large_policy: PolicyServiceServer<PolicyApi>,
-    health: Streaming,
-    reflection: Option<[Streaming; 2]>,
-    aside: Arc<Aside>,
+    services: Services,
+    gate: Gate,
+    admission: Arc<Admission>,
+    aside: Aside,
     request_timeout: Duration,
-    drain: CancellationToken,
-}
-
-impl std::fmt::Debug for Router {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Router")
-            .field("request_timeout", &self.request_timeout)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What a path asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
-    Authorization,
-    FilterCatalog,
-    WatchChanges,
-    Policy,
-    /// Methods of PolicyService that take long or whose messages are large.
-    LargePolicy,
-    Health,
-    ReflectionV1,
-    ReflectionV1Alpha,
-    Nothing,
-}
-
-fn route(path: &str) -> Route {
-    match path.strip_prefix('/').and_then(|path| path.split_once('/')) {
-        Some(("portcullis.v1.AuthorizationService", "FilterCatalog")) => Route::FilterCatalog,
-        Some(("portcullis.v1.AuthorizationService", "WatchChanges")) => Route::WatchChanges,
-        Some(("portcullis.v1.AuthorizationService", _)) => Route::Authorization,
-        Some((
-            "portcullis.v1.PolicyService",
-            "PutBillingMarkets"
-            | "DeleteBillingMarkets"
-            | "PutLocations"
-            | "DeleteLocations"
-            | "PreviewPartnerPolicy",
-        )) => Route::LargePolicy,
-        Some(("portcullis.v1.PolicyService", _)) => Route::Policy,
-        Some(("grpc.health.v1.Health", _)) => Route::Health,
-        Some(("grpc.reflection.v1.ServerReflection", _)) => Route::ReflectionV1,
-        Some(("grpc.reflection.v1alpha.ServerReflection", _)) => Route::ReflectionV1Alpha,
-        Some(_) | None => Route::Nothing,
-    }
 }
 
 impl Router {
-    /// A router whose calls take `request_timeout` at most, and whose streams end with `drain`.
+    /// A router to `services`, that lets through whom `gate` does, and so much as `limits` say.
     ///
     /// # Errors
     /// Where the threads for large calls cannot be started.
-    pub fn new<H>(
-        api: AuthorizationApi,
-        policy: PolicyApi,
-        health: H,
-        request_timeout: Duration,
-        drain: CancellationToken,
-    ) -> std::io::Result<Self>
-    where
-        H: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        H::Future: Send,
-    {
-        let api = Arc::new(api);
-        let server = |limit| {
-            AuthorizationServiceServer::from_arc(Arc::clone(&api)).max_decoding_message_size(limit)
-        };
-        let policy = Arc::new(policy);
-        let policy_server = |limit| {
-            PolicyServiceServer::from_arc(Arc::clone(&policy)).max_decoding_message_size(limit)
-        };
+    pub fn new(services: Services, gate: Gate, limits: &Limits) -> std::io::Result<Self> {
         Ok(Self {
-            authorization: server(MAX_MESSAGE),
-            catalog: server(MAX_CATALOG_MESSAGE),
-            policy: policy_server(MAX_MESSAGE),
-            large_policy: policy_server(MAX_CATALOG_MESSAGE),
-            health: BoxCloneSyncService::new(health),
-            reflection: None,
-            aside: Arc::new(Aside::new()?),
-            request_timeout,
-            drain,
+            services,
+            gate,
+            admission: Arc::new(Admission::new(limits)),
+            aside: Aside::new(limits.workers)?,
+            request_timeout: limits.request_timeout,
         })
     }
 
-    /// Serves reflection too.
-    #[must_use]
-    pub fn with_reflection<V1, V1Alpha>(mut self, v1: V1, v1alpha: V1Alpha) -> Self
-    where
-        V1: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        V1::Future: Send,
-        V1Alpha: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        V1Alpha::Future: Send,
-    {
-        self.reflection = Some([
-            BoxCloneSyncService::new(v1),
-            BoxCloneSyncService::new(v1alpha),
-        ]);
-        self
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
-    /// Answers one request.
-    pub(super) async fn answer(self, request: Request<Incoming>) -> Response<Body> {
-        if request.method() != Method::POST {
-            return refuse(
+    /// Answers one request of a connection.
+    pub(super) async fn answer(
+        &self,
+        link: Arc<Link>,
+        request: Request<Incoming>,
+    ) -> Response<Answer> {
+        let mut call = Call::begin(link);
+        let (response, place, is_stream) = match self.pass(call.link(), request).await {
+            Ok(passed) => {
+                let is_stream = matches!(passed.method.work, Work::Stream(_));
+                let (response, place) = self.work_off(call.link(), passed).await;
+                (response, place, is_stream)
+            }
+            Err(refused) => (refused, None, false),
+        };
+        if !is_stream {
+            call.send();
+        }
+        response.map(|body| Answer::new(body, call, place, Arc::clone(&self.admission)))
+    }
+
+    /// What a request has to pass before anything is done for it.
+    async fn pass(
+        &self,
+        link: &Link,
+        mut request: Request<Incoming>,
+    ) -> Result<Passed, Response<Body>> {
+        if request.method() != HttpMethod::POST {
+            return Err(refuse(
                 StatusCode::METHOD_NOT_ALLOWED,
                 Some((header::ALLOW, "POST")),
-            );
+            ));
         }
         if !is_grpc(request.headers()) {
-            return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None);
+            return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None));
         }
-        if request.uri().query().is_some() {
-            return unimplemented();
-        }
-        let [v1, v1alpha] = match self.reflection {
-            Some([v1, v1alpha]) => [Some(v1), Some(v1alpha)],
-            None => [None, None],
+        let method = match request.uri().query() {
+            None => Method::at(request.uri().path()),
+            Some(_) => None,
         };
-        match route(request.uri().path()) {
-            Route::Authorization => {
-                within_deadline(self.authorization, request, self.request_timeout).await
-            }
-            Route::FilterCatalog => {
-                let call = within_deadline(self.catalog, request, self.request_timeout);
-                self.aside.work_off(call).await
-            }
-            Route::Policy => within_deadline(self.policy, request, self.request_timeout).await,
-            Route::LargePolicy => {
-                let call = within_deadline(self.large_policy, request, self.request_timeout);
-                self.aside.work_off(call).await
-            }
-            Route::WatchChanges => {
-                let (watch, ending) = (Some(self.authorization), Ending::AtOnce);
-                until_drained(watch, request, self.request_timeout, self.drain, ending).await
-            }
-            Route::Health => {
-                let (health, ending) = (Some(self.health), Ending::WhenIdle);
-                until_drained(health, request, self.request_timeout, self.drain, ending).await
-            }
-            Route::ReflectionV1 => {
-                let ending = Ending::WhenIdle;
-                until_drained(v1, request, self.request_timeout, self.drain, ending).await
-            }
-            Route::ReflectionV1Alpha => {
-                let ending = Ending::WhenIdle;
-                until_drained(v1alpha, request, self.request_timeout, self.drain, ending).await
-            }
-            Route::Nothing => unimplemented(),
+        let method = method
+            .filter(|method| self.services.have(method.service))
+            .ok_or_else(unimplemented)?;
+        let judged = self.gate.judge(link, request.headers(), method.access);
+        let left = time_left(request.headers(), self.request_timeout);
+        let caller = self.judged(judged, left).await.map_err(Status::into_http)?;
+        if method.access != Access::Open {
+            link.keep();
         }
-    }
-}
-
-/// A call that is cut at its deadline. It is cut between two steps of its future: what it waits for
-/// goes on for others, and only the waiting ends.
-async fn within_deadline<S, B>(service: S, request: Request<B>, longest: Duration) -> Response<Body>
-where
-    S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-{
-    let left = match time_left(request.headers(), longest) {
-        Ok(left) => left,
-        Err(status) => return status.into_http(),
-    };
-    let began = Moment::now();
-    match tokio::time::timeout(left, service.oneshot(request)).await {
-        // An answer that was there at the first look may still be too late.
-        Ok(Ok(_)) if Moment::now().since(began) >= left => deadline_exceeded().into_http(),
-        Ok(Ok(response)) => with_our_status(response),
-        Ok(Err(never)) => match never {},
-        Err(_elapsed) => deadline_exceeded().into_http(),
-    }
-}
-
-/// A call whose answer may be a stream: its beginning has a deadline as that of any other call, and
-/// its end is the caller's deadline or the drain.
-async fn until_drained<S>(
-    service: Option<S>,
-    request: Request<Incoming>,
-    longest: Duration,
-    drain: CancellationToken,
-    ending: Ending,
-) -> Response<Body>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    let Some(service) = service else {
-        return unimplemented();
-    };
-    let wanted = match wanted(request.headers()) {
-        Ok(wanted) => wanted,
-        Err(status) => return status.into_http(),
-    };
-    // One that lies beyond what a clock can say is none.
-    let deadline = wanted.and_then(|wanted| Instant::now().checked_add(wanted));
-    let (parts, asked) = request.into_parts();
-    let (asked, asking) = AskBody::new(asked);
-    let request = Request::from_parts(parts, Body::new(asked));
-    within_deadline(service, request, longest)
-        .await
-        .map(|body| {
-            let drain = drain.cancelled_owned();
-            Body::new(DrainBody::new(body, drain, deadline, ending, asking))
+        if let Some(caller) = &caller {
+            request.extensions_mut().insert(caller.id.clone());
+        }
+        Ok(Passed {
+            method,
+            request,
+            caller,
         })
+    }
+
+    /// Who calls, within the time of the call. Some have keys asked for: they are counted.
+    async fn judged<T>(
+        &self,
+        judged: impl Future<Output = Result<T, Status>>,
+        left: Result<TimeLeft, Status>,
+    ) -> Result<T, Status> {
+        let mut judged = pin!(judged);
+        if let Some(judged) = poll_immediate(judged.as_mut()).await {
+            return judged;
+        }
+        let _taken = self.admission.arriving()?;
+        match tokio::time::timeout(left?.time(), judged).await {
+            Ok(judged) => judged,
+            Err(_elapsed) => Err(deadline_exceeded()),
+        }
+    }
+
+    async fn work_off(
+        &self,
+        link: &Arc<Link>,
+        passed: Passed,
+    ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
+        let Passed {
+            method,
+            request,
+            caller,
+        } = passed;
+        match (method.work, method.service) {
+            // Past all bounds: an overloaded service is not a dead one.
+            (Work::Here, Service::Health) => (self.health(link, request).await, None),
+            (Work::Here, _) => (self.here(link, request).await, None),
+            (Work::Aside { limit, shapes }, service) => {
+                let large = Largeness {
+                    limit,
+                    shapes,
+                    service,
+                };
+                self.aside(link, large, request).await
+            }
+            (Work::Stream(ending), _) => {
+                let lapse = self.gate.lapse(caller, method.access);
+                (
+                    self.stream(link, method, ending, request, lapse).await,
+                    None,
+                )
+            }
+        }
+    }
+
+    async fn here(&self, link: &Link, request: Request<Incoming>) -> Response<Body> {
+        let left = time_left(request.headers(), self.request_timeout);
+        let (parts, body) = request.into_parts();
+        let (asked, whole) = Asked::live(body, MAX_MESSAGE, Arc::clone(&self.admission));
+        let request = Request::from_parts(parts, asked);
+        let service = self.services.authorization.clone();
+        let mut placed = None;
+        let place = || {
+            let has_arrived = whole.is();
+            if placed.replace(has_arrived) == Some(has_arrived) {
+                return Ok(None);
+            }
+            let taken = match has_arrived {
+                true => self.admission.call(),
+                false => self.admission.arriving(),
+            };
+            taken.map(Some)
+        };
+        let performed = admitted(service, request, left, place).await;
+        leave_where_unasked(link, &performed, &whole);
+        performed.into_response()
+    }
+
+    async fn aside(
+        &self,
+        link: &Link,
+        large: Largeness,
+        request: Request<Incoming>,
+    ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
+        let services = &self.services;
+        match (large.service, large.limit) {
+            (Service::Policy, MAX_CATALOG_MESSAGE) => {
+                let service = services.large_policy.clone();
+                self.aside_by(service, link, large, request).await
+            }
+            (Service::Policy, _) => {
+                let service = services.policy.clone();
+                self.aside_by(service, link, large, request).await
+            }
+            (_, MAX_CATALOG_MESSAGE) => {
+                let service = services.catalog.clone();
+                self.aside_by(service, link, large, request).await
+            }
+            (_, _) => {
+                let service = services.authorization.clone();
+                self.aside_by(service, link, large, request).await
+            }
+        }
+    }
+
+    async fn aside_by<S>(
+        &self,
+        service: S,
+        link: &Link,
+        large: Largeness,
+        request: Request<Incoming>,
+    ) -> (Response<Body>, Option<OwnedSemaphorePermit>)
+    where
+        S: TowerService<Request<Asked>, Response = Response<Body>, Error = Infallible>
+            + Send
+            + 'static,
+        S::Future: Send,
+    {
+        let left = match time_left(request.headers(), self.request_timeout) {
+            Ok(left) => left,
+            Err(status) => return (status.into_http(), None),
+        };
+        let work = beside(service, request, left, large, Arc::clone(&self.admission));
+        match self.aside.do_here(work).await {
+            Ok(beside) => {
+                leave_where_unasked(link, &beside.performed, &beside.whole);
+                (beside.performed.into_response(), beside.place)
+            }
+            Err(_given_up) => (Status::internal("the call was given up").into_http(), None),
+        }
+    }
+
+    async fn health(&self, link: &Link, request: Request<Incoming>) -> Response<Body> {
+        let left = time_left(request.headers(), self.request_timeout);
+        let (parts, body) = request.into_parts();
+        let (asked, whole) = Asked::live(body, MAX_OPEN_MESSAGE, Arc::clone(&self.admission));
+        let request = Request::from_parts(parts, Body::new(asked));
+        let health = self.services.health.clone();
+        let mut is_placed = false;
+        let place = || match std::mem::replace(&mut is_placed, true) {
+            true => Ok(None),
+            false => self.admission.health().map(Some),
+        };
+        let performed = admitted(health, request, left, place).await;
+        leave_where_unasked(link, &performed, &whole);
+        performed.into_response()
+    }
+
+    /// A call whose answer may be a stream: its beginning has a deadline as that of any other call,
+    /// and its end is that of the connection, or its caller's.
+    async fn stream(
+        &self,
+        link: &Arc<Link>,
+        method: Method,
+        ending: Ending,
+        request: Request<Incoming>,
+        lapse: impl Future<Output = Status> + Send + 'static,
+    ) -> Response<Body> {
+        let taken = match self.admission.stream(method.access) {
+            Ok(taken) => taken,
+            Err(status) => return status.into_http(),
+        };
+        let Some(stream) = Stream::begin(link) else {
+            return overloaded().into_http();
+        };
+        let wanted = match wanted(request.headers()) {
+            Ok(wanted) => wanted,
+            Err(status) => return status.into_http(),
+        };
+        // One that lies beyond what a clock can say is none.
+        let deadline = wanted.and_then(|wanted| Instant::now().checked_add(wanted));
+        let left = time_left(request.headers(), self.request_timeout);
+        let (parts, body) = request.into_parts();
+        let (asked, whole, asking) = Asked::stream(body, MAX_MESSAGE, Arc::clone(&self.admission));
+        let request = Request::from_parts(parts, asked);
+        let services = &self.services;
+        let performed = match (method.service, &services.reflection) {
+            (Service::Health, _) => {
+                within_deadline(services.health.clone(), request.map(Body::new), left).await
+            }
+            (Service::ReflectionV1, Some([v1, _])) => {
+                within_deadline(v1.clone(), request.map(Body::new), left).await
+            }
+            (Service::ReflectionV1Alpha, Some([_, v1alpha])) => {
+                within_deadline(v1alpha.clone(), request.map(Body::new), left).await
+            }
+            (_, _) => within_deadline(services.authorization.clone(), request, left).await,
+        };
+        leave_where_unasked(link, &performed, &whole);
+        let leaving = link.leaving().clone().cancelled_owned();
+        let end = Box::pin(async move {
+            tokio::select! {
+                () = leaving => stopping(),
+                status = lapse => status,
+                status = super::deadline::passes(deadline) => status,
+            }
+        });
+        performed
+            .into_response()
+            .map(|body| Body::new(StreamBody::new(body, end, ending, asking, (taken, stream))))
+    }
 }
 
-/// tonic says OUT_OF_RANGE for a message that is larger than its service takes, and nothing else
-/// here does: said as gRPC says it elsewhere, with a reason.
-fn with_our_status(response: Response<Body>) -> Response<Body> {
-    match Status::from_header_map(response.headers()) {
-        Some(status) if status.code() == Code::OutOfRange => {
-            message_too_large(status.message()).into_http()
-        }
-        Some(_) | None => response,
+fn leave_where_unasked(link: &Link, performed: &Performed, whole: &Whole) {
+    if let Performed::Late(left) = performed
+        && !whole.is()
+    {
+        link.unasked(matches!(left, TimeLeft::Servers(_)));
     }
+}
+
+/// A request that may be worked off.
+struct Passed {
+    method: Method,
+    request: Request<Incoming>,
+    caller: Option<Admitted>,
 }
 
 /// `application/grpc`, alone, with a subtype (`+proto`) or with parameters.
@@ -298,50 +359,6 @@ fn unimplemented() -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_are_matched_byte_by_byte() {
-        for (path, want) in [
-            (
-                "/portcullis.v1.AuthorizationService/CheckFeature",
-                Route::Authorization,
-            ),
-            (
-                "/portcullis.v1.AuthorizationService/FilterCatalog",
-                Route::FilterCatalog,
-            ),
-            (
-                "/portcullis.v1.PolicyService/GetPartnerPolicy",
-                Route::Policy,
-            ),
-            (
-                "/portcullis.v1.PolicyService/PreviewPartnerPolicy",
-                Route::LargePolicy,
-            ),
-            (
-                "/portcullis.v1.AuthorizationService/WatchChanges",
-                Route::WatchChanges,
-            ),
-            ("/grpc.health.v1.Health/Check", Route::Health),
-            ("/portcullis.v1.AuthorizationService", Route::Nothing),
-            (
-                "//portcullis.v1.AuthorizationService/CheckFeature",
-                Route::Nothing,
-            ),
-            (
-                "/portcullis.v1.authorizationService/CheckFeature",
-                Route::Nothing,
-            ),
-            (
-                "/portcullis.v1.AuthorizationServic%65/CheckFeature",
-                Route::Nothing,
-            ),
-            ("", Route::Nothing),
-            ("/", Route::Nothing),
-        ] {
-            assert_eq!(route(path), want, "{path}");
-        }
-    }
 
     #[test]
     fn content_types() {

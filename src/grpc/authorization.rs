@@ -7,12 +7,14 @@ use prost::Message;
 use tonic::{Request, Response, Status};
 
 use crate::authorizer::{Authorizer, FeatureCheck};
+use crate::decisions::{Call, DecisionLog};
 use crate::directory::Resolved;
 use crate::domain::{AccountId, Revision};
 use crate::proto::v1;
 use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::proto::v1::feature_check_result;
 
+use super::caller::proved;
 use super::status::{Violations, answer_too_large, item, malformed_item, stopping};
 use super::{MAX_MESSAGE, encode, parse};
 
@@ -25,13 +27,29 @@ const MAX_RECIPIENT_ACCOUNTS: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct AuthorizationApi {
     pub(super) authorizer: Authorizer,
+    decisions: DecisionLog,
 }
 
 impl AuthorizationApi {
-    /// The service.
+    /// The service, without a log of its decisions.
     #[must_use]
     pub fn new(authorizer: Authorizer) -> Self {
-        Self { authorizer }
+        let decisions = DecisionLog::off();
+        Self {
+            authorizer,
+            decisions,
+        }
+    }
+
+    /// It, with this log of its decisions.
+    #[must_use]
+    pub fn with_decision_log(self, decisions: DecisionLog) -> Self {
+        Self { decisions, ..self }
+    }
+
+    /// What is noted of this call of `method`.
+    fn call<T>(&self, method: &'static str, request: &Request<T>) -> Call {
+        self.decisions.call(method, || proved(request).cloned())
     }
 }
 
@@ -41,12 +59,14 @@ impl AuthorizationService for AuthorizationApi {
         &self,
         request: Request<v1::CheckFeatureRequest>,
     ) -> Result<Response<v1::CheckFeatureResponse>, Status> {
+        let mut call = self.call("CheckFeature", &request);
         let v1::CheckFeatureRequest {
             account_id,
             feature,
             consistency,
         } = request.into_inner();
         let account = parse::check(account_id, &feature, "")?;
+        let asked = call.keep(&account);
         let consistency = parse::consistency(consistency.as_ref());
 
         let resolved = self
@@ -54,6 +74,10 @@ impl AuthorizationService for AuthorizationApi {
             .check_feature(account, &feature, consistency)
             .await?;
 
+        if let Some(account) = asked {
+            call.decided(&account, &feature, resolved.value);
+            call.answered(resolved.revision, resolved.stale);
+        }
         Ok(Response::new(v1::CheckFeatureResponse {
             effect: encode::effect(resolved.value.effect).into(),
             reason: encode::reason(resolved.value.reason).into(),
@@ -66,6 +90,7 @@ impl AuthorizationService for AuthorizationApi {
         &self,
         request: Request<v1::BatchCheckFeaturesRequest>,
     ) -> Result<Response<v1::BatchCheckFeaturesResponse>, Status> {
+        let mut call = self.call("BatchCheckFeatures", &request);
         let v1::BatchCheckFeaturesRequest {
             checks,
             consistency,
@@ -95,12 +120,18 @@ impl AuthorizationService for AuthorizationApi {
                 },
             )
             .collect();
+        let asked = call.keep(&batch);
 
         let resolved = self
             .authorizer
             .check_features(batch, parse::consistency(consistency.as_ref()))
             .await?;
 
+        for (check, decided) in asked.iter().flatten().zip(&resolved.value) {
+            if let Ok(decision) = decided {
+                call.decided(&check.account, &check.feature, *decision);
+            }
+        }
         let mut decisions = resolved.value.into_iter();
         let result = |parsed: Result<String, Status>| {
             let decided = parsed.and_then(|feature| match decisions.next() {
@@ -116,20 +147,23 @@ impl AuthorizationService for AuthorizationApi {
             }
         };
         let results = parsed.into_iter().map(result).collect();
-        answer(
+        let answer = answer(
             v1::BatchCheckFeaturesResponse {
                 results,
                 revision: resolved.revision.0,
                 stale: resolved.stale,
             },
             MAX_MESSAGE,
-        )
+        )?;
+        call.answered(resolved.revision, resolved.stale);
+        Ok(answer)
     }
 
     async fn list_features(
         &self,
         request: Request<v1::ListFeaturesRequest>,
     ) -> Result<Response<v1::ListFeaturesResponse>, Status> {
+        let mut call = self.call("ListFeatures", &request);
         let v1::ListFeaturesRequest {
             account_id,
             consistency,
@@ -142,7 +176,10 @@ impl AuthorizationService for AuthorizationApi {
             .await?;
 
         let features = resolved.value;
-        answer(
+        for (feature, decision) in &features.decisions {
+            call.decided(&features.account.id, feature.as_str(), *decision);
+        }
+        let answer = answer(
             v1::ListFeaturesResponse {
                 billing_account_id: features.account.billing_account().as_str().to_owned(),
                 account: Some(encode::account(features.account)),
@@ -155,20 +192,24 @@ impl AuthorizationService for AuthorizationApi {
                 stale: resolved.stale,
             },
             MAX_MESSAGE,
-        )
+        )?;
+        call.answered(resolved.revision, resolved.stale);
+        Ok(answer)
     }
 
     async fn filter_catalog(
         &self,
         request: Request<v1::FilterCatalogRequest>,
     ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
-        self.filter(request.into_inner()).await
+        let call = self.call("FilterCatalog", &request);
+        self.filter(request.into_inner(), call).await
     }
 
     async fn resolve_recipients(
         &self,
         request: Request<v1::ResolveRecipientsRequest>,
     ) -> Result<Response<v1::ResolveRecipientsResponse>, Status> {
+        let mut call = self.call("ResolveRecipients", &request);
         let v1::ResolveRecipientsRequest {
             kind,
             account_ids,
@@ -184,6 +225,7 @@ impl AuthorizationService for AuthorizationApi {
         );
         let kind = parse::complete(violations, kind)?;
         let wanted = wanted(account_ids);
+        let asked = wanted.len();
         let accounts = wanted
             .iter()
             .filter_map(|(_, parsed)| parsed.as_ref().ok().cloned())
@@ -199,7 +241,7 @@ impl AuthorizationService for AuthorizationApi {
             .resolve_recipients(kind, accounts, consistency)
             .await?;
 
-        let recipients = routing
+        let recipients: Vec<_> = routing
             .recipients
             .into_iter()
             .map(|(account, recipient)| v1::Recipient {
@@ -212,7 +254,7 @@ impl AuthorizationService for AuthorizationApi {
                     .collect(),
             })
             .collect();
-        let unresolved = wanted
+        let unresolved: Vec<_> = wanted
             .into_iter()
             .filter_map(|(account_id, parsed)| {
                 let status = match parsed {
@@ -225,7 +267,8 @@ impl AuthorizationService for AuthorizationApi {
                 })
             })
             .collect();
-        answer(
+        call.routed(kind, asked, recipients.len(), unresolved.len());
+        let answer = answer(
             v1::ResolveRecipientsResponse {
                 recipients,
                 unresolved,
@@ -233,8 +276,11 @@ impl AuthorizationService for AuthorizationApi {
                 stale,
             },
             MAX_MESSAGE,
-        )
+        )?;
+        call.answered(revision, stale);
+        Ok(answer)
     }
+
     type WatchChangesStream = BoxStream<'static, Result<v1::WatchChangesResponse, Status>>;
 
     async fn watch_changes(

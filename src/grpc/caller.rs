@@ -2,17 +2,25 @@
 
 use tonic::Request;
 
-/// Who calls, as far as that was proved: put into the extensions of a request by whoever proves it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller(pub String);
+use crate::callers::{ANONYMOUS, CallerId};
 
-/// Who calls where nobody has to prove that.
-const ANONYMOUS: &str = "anonymous";
+/// Who makes a call, as far as that was proved: the edge puts a [`CallerId`] into the extensions of
+/// the request.
+#[derive(Debug)]
+pub(super) struct Caller(pub(super) String);
 
 impl Caller {
     /// Who makes this call.
     pub(super) fn of<T>(request: &Request<T>) -> Self {
-        let proved = request.extensions().get::<Self>().cloned();
-        proved.unwrap_or_else(|| Self(ANONYMOUS.to_owned()))
+        Self(
+            proved(request)
+                .map_or(ANONYMOUS, CallerId::as_str)
+                .to_owned(),
+        )
     }
+}
+
+/// What the caller of this has proved, where it had to.
+pub(super) fn proved<T>(request: &Request<T>) -> Option<&CallerId> {
+    request.extensions().get()
 }

@@ -3,6 +3,7 @@
 use tonic::{Response, Status};
 
 use crate::authorizer::AccountCatalog;
+use crate::decisions::Call;
 use crate::directory::{Consistency, Resolved};
 use crate::domain::MAX_MARKETS;
 use crate::domain::{
@@ -50,6 +51,7 @@ impl AuthorizationApi {
     pub(super) async fn filter(
         &self,
         request: v1::FilterCatalogRequest,
+        call: Call,
     ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
         let v1::FilterCatalogRequest {
             account_id,
@@ -66,12 +68,13 @@ impl AuthorizationApi {
                 let stored = parse_stored(&mut violations, account.as_ref(), stored);
                 let ((account, view), stored) =
                     parse::complete(violations, account.zip(view).zip(stored))?;
-                self.filter_stored(account, view, stored, consistency).await
+                self.filter_stored(account, view, stored, consistency, call)
+                    .await
             }
             Catalog::Inline(v1::InlineCatalog { locations }) => {
                 check_inline(&mut violations, &locations);
                 let (account, view) = parse::complete(violations, account.zip(view))?;
-                self.filter_inline(account, view, locations, consistency)
+                self.filter_inline(account, view, locations, consistency, call)
                     .await
             }
         }
@@ -83,6 +86,7 @@ impl AuthorizationApi {
         view: View,
         stored: Stored,
         consistency: Consistency,
+        call: Call,
     ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
         let Stored {
             markets,
@@ -123,6 +127,8 @@ impl AuthorizationApi {
         respond(
             &resolved,
             &access,
+            &account,
+            call,
             Visible {
                 locations,
                 ids,
@@ -138,8 +144,12 @@ impl AuthorizationApi {
         view: View,
         locations: Vec<v1::Location>,
         consistency: Consistency,
+        call: Call,
     ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
-        let resolved = self.authorizer.catalog(account, consistency).await?;
+        let resolved = self
+            .authorizer
+            .catalog(account.clone(), consistency)
+            .await?;
         let access = resolved.value.access()?;
         let sent = locations.len();
         let kept = locations
@@ -154,6 +164,8 @@ impl AuthorizationApi {
         respond(
             &resolved,
             &access,
+            &account,
+            call,
             Visible {
                 locations,
                 ids,
@@ -167,9 +179,13 @@ impl AuthorizationApi {
 fn respond(
     resolved: &Resolved<AccountCatalog>,
     access: &CatalogAccess<'_>,
+    account: &AccountId,
+    mut call: Call,
     visible: Visible,
 ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
-    answer(
+    let count = visible.locations.len().max(visible.ids.len());
+    call.shown(account, access, count, visible.hidden);
+    let answer = answer(
         v1::FilterCatalogResponse {
             locations: visible.locations,
             location_ids: visible.ids,
@@ -182,7 +198,9 @@ fn respond(
             stale: resolved.stale,
         },
         MAX_CATALOG_MESSAGE,
-    )
+    )?;
+    call.answered(resolved.revision, resolved.stale);
+    Ok(answer)
 }
 
 fn without_prices(mut location: v1::Location) -> v1::Location {
@@ -222,7 +240,7 @@ fn parse_stored(
         );
     }
     let mut markets = Vec::with_capacity(names.len().min(MAX_MARKETS));
-    for (index, name) in names.iter().enumerate() {
+    for (index, name) in names.iter().enumerate().take(MAX_MARKETS) {
         let code = violations.take(
             || format!("stored.markets[{index}]"),
             MarketCode::try_from(name.as_str()),

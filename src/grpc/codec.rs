@@ -4,11 +4,13 @@
 
 use std::marker::PhantomData;
 
+use bytes::Buf as _;
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
 
+use super::shape::check_fields;
 use super::status::undecodable;
 
 const BUFFER: usize = 256;
@@ -43,6 +45,13 @@ where
     }
 }
 
+/// Whether a message is one that a server decodes, from whom it need not trust: in answers, which are
+/// decoded by clients, there may be more. By its name, for all of them end alike and have nothing else
+/// in common.
+fn is_request<U>() -> bool {
+    std::any::type_name::<U>().ends_with("Request")
+}
+
 /// Decodes one message.
 #[derive(Debug)]
 pub struct MessageDecoder<U>(PhantomData<U>);
@@ -52,6 +61,10 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        if is_request::<U>() {
+            // The buffer is one piece.
+            check_fields(bytes.chunk())?;
+        }
         U::decode(bytes)
             .map(Some)
             .map_err(|error| undecodable(&error))
@@ -59,5 +72,18 @@ impl<U: Message + Default> Decoder for MessageDecoder<U> {
 
     fn buffer_settings(&self) -> BufferSettings {
         BufferSettings::new(BUFFER, YIELD_THRESHOLD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::v1;
+
+    #[test]
+    fn requests_are_told_from_answers() {
+        assert!(is_request::<v1::CheckFeatureRequest>());
+        assert!(is_request::<v1::PutLocationsRequest>());
+        assert!(!is_request::<v1::CheckFeatureResponse>());
     }
 }

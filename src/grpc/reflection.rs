@@ -6,6 +6,8 @@ use tonic_reflection::server::Builder;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tonic_reflection::server::v1alpha;
 
+use super::MAX_OPEN_MESSAGE;
+
 /// Both versions of the reflection service: v1 is the standard, v1alpha what older tools ask.
 ///
 /// # Errors
@@ -14,7 +16,14 @@ pub fn reflection() -> anyhow::Result<(
     ServerReflectionServer<impl ServerReflection>,
     v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>,
 )> {
-    Ok((builder()?.build_v1()?, builder()?.build_v1alpha()?))
+    Ok((
+        builder()?
+            .build_v1()?
+            .max_decoding_message_size(MAX_OPEN_MESSAGE),
+        builder()?
+            .build_v1alpha()?
+            .max_decoding_message_size(MAX_OPEN_MESSAGE),
+    ))
 }
 
 fn builder() -> anyhow::Result<Builder<'static>> {

@@ -12,6 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::administrator;
 use crate::authorizer::Refusal;
+use crate::callers::{CallerId, Role};
 use crate::directory::DirectoryError;
 use crate::store::{StoreError, WriteError, WriteRefusal};
 
@@ -26,6 +27,9 @@ const MAX_VIOLATIONS: usize = 20;
 /// The most bytes of violations after the first: an error travels in headers, where they grow by a
 /// third, and clients accept 8 KiB of headers before they take the connection for broken.
 const MAX_VIOLATION_BYTES: usize = 3 << 10;
+
+/// The most characters of a caller's id that an error repeats.
+const MAX_NAMED: usize = 256;
 
 /// What is wrong with a request, field by field.
 #[derive(Debug, Default)]
@@ -98,9 +102,14 @@ fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
 }
 
 fn unavailable(reason: &str, message: impl Into<String>) -> Status {
+    retry(Code::Unavailable, reason, message)
+}
+
+/// What may well be otherwise soon.
+fn retry(code: Code, reason: &str, message: impl Into<String>) -> Status {
     let mut details = info(reason);
     details.set_retry_info(Some(RETRY_AFTER));
-    Status::with_error_details(Code::Unavailable, message, details)
+    Status::with_error_details(code, message, details)
 }
 
 impl From<Refusal> for Status {
@@ -131,6 +140,7 @@ impl From<DirectoryError> for Status {
             // UNAVAILABLE and not a denial: a caller that is told "no" stops asking, one that is
             // told "not now" tries another replica.
             DirectoryError::Unavailable(_) => unavailable("STORE_UNAVAILABLE", message),
+            DirectoryError::Overloaded(_) => retry(Code::ResourceExhausted, "OVERLOADED", message),
         }
     }
 }
@@ -202,6 +212,11 @@ pub(super) fn undecodable(error: &prost::DecodeError) -> Status {
     invalid_field("message", format!("does not decode: {error}"))
 }
 
+/// A list of a message that has more items than are accepted.
+pub(super) fn too_many(field: &str, most: usize) -> Status {
+    invalid_field(field, format!("has more than {most} items"))
+}
+
 /// An answer that is larger than a message may be.
 pub(super) fn answer_too_large(bytes: usize, limit: usize) -> Status {
     let message = format!("the answer has {bytes} bytes; a message may have {limit}: ask for less");
@@ -211,6 +226,32 @@ pub(super) fn answer_too_large(bytes: usize, limit: usize) -> Status {
 /// A request that is larger than a message may be; `message` says by how much.
 pub(crate) fn message_too_large(message: &str) -> Status {
     status(Code::ResourceExhausted, "MESSAGE_TOO_LARGE", message)
+}
+
+/// A caller that has not proved who it is.
+pub(crate) fn caller_unknown(why: &str) -> Status {
+    let message = format!("who calls is not known: {why}");
+    status(Code::Unauthenticated, "CALLER_UNKNOWN", message)
+}
+
+/// A caller that may not call this: it lacks a role, any or the one that is needed.
+pub(crate) fn role_missing(caller: &CallerId, needed: Option<Role>) -> Status {
+    // An id may be long, and an error travels in headers.
+    let caller: String = caller.as_str().chars().take(MAX_NAMED).collect();
+    let message = match needed {
+        Some(role) => format!(
+            "`{caller}` may not call this: it takes the role `{}`",
+            role.name()
+        ),
+        None => format!("`{caller}` may not call this: it has no role"),
+    };
+    status(Code::PermissionDenied, "ROLE_MISSING", message)
+}
+
+/// More is asked than can be worked on.
+pub(crate) fn overloaded() -> Status {
+    let message = "overloaded: more is asked than can be worked on at once";
+    retry(Code::ResourceExhausted, "OVERLOADED", message)
 }
 
 /// A stream that ends because the service does.
@@ -295,6 +336,11 @@ mod tests {
                 Code::Unavailable,
                 "STORE_UNAVAILABLE",
             ),
+            (
+                Refusal::Directory(DirectoryError::Overloaded("why")),
+                Code::ResourceExhausted,
+                "OVERLOADED",
+            ),
         ] {
             let status = Status::from(refusal);
             let details = status.get_error_details();
@@ -303,7 +349,8 @@ mod tests {
                 (status.code(), info.reason.as_str(), info.domain.as_str()),
                 (code, reason, DOMAIN)
             );
-            assert_eq!(details.retry_info().is_some(), code == Code::Unavailable);
+            let passes = matches!(code, Code::Unavailable | Code::ResourceExhausted);
+            assert_eq!(details.retry_info().is_some(), passes);
             let item = item(&status);
             assert_eq!(
                 (item.code, item.message.as_str()),

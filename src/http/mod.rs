@@ -1,6 +1,7 @@
 //! The probes: `/livez` and `/readyz` over plain HTTP.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -12,6 +13,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::edge::Seats;
+
 /// Whether calls should be sent here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Readiness {
@@ -21,11 +24,21 @@ pub enum Readiness {
     NotReady(String),
 }
 
+/// Connections at once. Probes come one at a time; of others the oldest gives way.
+const MAX_CONNECTIONS: usize = 256;
+/// How long a peer may take to say what it wants, and to say the next thing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Answers probes on `listener` until it is dropped.
 pub async fn serve(listener: TcpListener, readiness: watch::Receiver<Readiness>) {
+    let seats = Seats::new(MAX_CONNECTIONS);
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            seats.free_one();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Some(seat) = seats.take() else {
             continue;
         };
         let readiness = readiness.clone();
@@ -34,11 +47,15 @@ pub async fn serve(listener: TcpListener, readiness: watch::Receiver<Readiness>)
                 let response = answer(&request, &readiness.borrow());
                 async move { Ok::<_, Infallible>(response) }
             });
-            // A peer that went away: its affair.
-            let _ = http1::Builder::new()
+            let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+                .header_read_timeout(PATIENCE)
+                .serve_connection(TokioIo::new(stream), service);
+            // A peer that went away, or that gives way to another: its affair.
+            tokio::select! {
+                _ = connection => {}
+                () = seat.given_up().cancelled() => {}
+            }
         });
     }
 }

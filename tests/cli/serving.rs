@@ -42,6 +42,10 @@ fn serve_without_a_store_says_that_it_is_demo_data_and_what_to_try() {
         block.contains("DEMO DATA, in memory: gone at exit"),
         "{block}"
     );
+    assert!(
+        block.contains("\n  callers  anyone who can connect\n"),
+        "{block}"
+    );
     let pasted = block
         .lines()
         .filter(|line| line.starts_with("grpcurl -plaintext -d '{"));

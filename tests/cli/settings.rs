@@ -192,6 +192,18 @@ fn a_wrong_value_is_told_with_its_flag_or_variable_and_what_is_accepted() {
         ("serve", "log-format", "xml", "`text` or `json` is accepted"),
         (
             "serve",
+            "decision-log",
+            "some",
+            "`off`, `denials`, `sampled` or `all` is accepted",
+        ),
+        (
+            "serve",
+            "decision-log-sample",
+            "1%",
+            "a share from `0.0001` to `1` is accepted",
+        ),
+        (
+            "serve",
             "log",
             "inof",
             "a level (`off`, `error`, `warn`, `info`, `debug`, `trace`) is",
@@ -209,13 +221,13 @@ fn a_wrong_value_is_told_with_its_flag_or_variable_and_what_is_accepted() {
             "check a b",
             "endpoint",
             "portal",
-            "`host:port` or `http://host:port` is accepted, such as `127.0.0.1:50051`",
+            "`host:port`, `http://host:port` or `https://host:port` is accepted, such as",
         ),
         (
             "features a",
             "endpoint",
-            "https://portal:443",
-            "TLS is not offered yet, it comes with the authentication of callers",
+            "https://portal",
+            "`host:port`, `http://host:port` or `https://host:port` is accepted, such as",
         ),
         (
             "catalog a",
@@ -224,19 +236,80 @@ fn a_wrong_value_is_told_with_its_flag_or_variable_and_what_is_accepted() {
             "a whole number from `1` to `10000` is accepted",
         ),
     ] {
-        let words: Vec<_> = command.split(' ').collect();
-        let variable = format!("PORTCULLIS_{}", flag.replace('-', "_").to_ascii_uppercase());
-        let given = format!("--{flag}={value}");
-        let by_flag = run(&[&words[..], &[&given]].concat(), &[]);
-        let by_variable = run(&words, &[(&variable, value)]);
-        for (run, name) in [
-            (by_flag, format!("--{flag}")),
-            (by_variable, variable.clone()),
-        ] {
-            let want = format!("error: `{name}` is `{value}`: {accepted}");
-            assert!(run.err.starts_with(&want), "{want}\n{}", run.err);
-            assert_eq!((run.code, run.err.lines().count()), (2, 1), "{}", run.err);
-        }
+        is_refused(command, flag, value, accepted);
+    }
+}
+
+#[test]
+fn so_is_one_of_who_may_call_and_of_how_much_is_let_in() {
+    for (command, flag, value, accepted) in [
+        (
+            "serve",
+            "auth",
+            "tls",
+            "`none`, `mtls`, `jwt` or `mtls,jwt` is accepted",
+        ),
+        (
+            "serve",
+            "trust-domain",
+            "Portal",
+            "a trust domain has 1 to 255 lower-case letters",
+        ),
+        (
+            "serve",
+            "jwt-jwks",
+            "http://issuer/keys",
+            "a file or an `https://` URL is accepted",
+        ),
+        (
+            "serve",
+            "jwt-issuer",
+            "an issuer",
+            "text of 1 to 2048 bytes without spaces is accepted",
+        ),
+        (
+            "serve",
+            "max-header-list",
+            "1024",
+            "a whole number from `4096` to `1048576` is accepted",
+        ),
+        (
+            "serve",
+            "workers",
+            "0",
+            "a whole number from `1` to `1024` is accepted",
+        ),
+        (
+            "serve",
+            "keepalive",
+            "10ms",
+            "a time with its unit is accepted, from `100ms` to `1h`: ",
+        ),
+        (
+            "serve",
+            "max-connection-age",
+            "2days",
+            "a time with its unit is accepted, from `1s` to `24h`: ",
+        ),
+    ] {
+        is_refused(command, flag, value, accepted);
+    }
+}
+
+/// As a flag, and as a variable.
+fn is_refused(command: &str, flag: &str, value: &str, accepted: &str) {
+    let words: Vec<_> = command.split(' ').collect();
+    let variable = format!("PORTCULLIS_{}", flag.replace('-', "_").to_ascii_uppercase());
+    let given = format!("--{flag}={value}");
+    let by_flag = run(&[&words[..], &[&given]].concat(), &[]);
+    let by_variable = run(&words, &[(&variable, value)]);
+    for (run, name) in [
+        (by_flag, format!("--{flag}")),
+        (by_variable, variable.clone()),
+    ] {
+        let want = format!("error: `{name}` is `{value}`: {accepted}");
+        assert!(run.err.starts_with(&want), "{want}\n{}", run.err);
+        assert_eq!((run.code, run.err.lines().count()), (2, 1), "{}", run.err);
     }
 }
 
@@ -282,12 +355,27 @@ fn settings_that_do_not_go_together_are_refused() {
         (
             "serve --listen [::]:50051",
             &[],
-            "`--listen` is `[::]:50051`, which other machines may reach, and callers are not authenticated yet",
+            "`--listen` is `[::]:50051`, which other machines may reach, and callers do not prove who they are",
         ),
         (
             "serve",
             &[("PORTCULLIS_LISTEN", "10.0.0.1:50051")],
             "`PORTCULLIS_LISTEN` is `10.0.0.1:50051`, which other machines may reach",
+        ),
+        (
+            "serve --auth mtls",
+            &[("PORTCULLIS_CALLERS", "callers.yaml")],
+            "`--auth` is `mtls`: `--tls-cert`, `--tls-key` and `--tls-client-ca` are needed too",
+        ),
+        (
+            "serve",
+            &[("PORTCULLIS_JWT_ISSUER", "https://issuer")],
+            "`PORTCULLIS_JWT_ISSUER` is for tokens, and `--auth` is `none`: give `jwt` there too",
+        ),
+        (
+            "check a b --endpoint portal:1",
+            &[("PORTCULLIS_TOKEN_FILE", "token")],
+            "`PORTCULLIS_TOKEN_FILE` would be sent to `portal:1` without TLS",
         ),
         (
             "migrate",
@@ -344,6 +432,13 @@ fn a_secret_is_never_printed() {
         &[("PORTCULLIS_DATABSE_URL", url)],
     ));
     runs.push(run(&["check", "a", "b", "--endpoint", url], &[]));
+    // A token where its file belongs.
+    let token = "eyJhbGciOiJFUzI1NiJ9.hunter2.c2ln";
+    for line in ["check a b", "account list"] {
+        let words: Vec<_> = line.split(' ').collect();
+        runs.push(run(&[&words[..], &["--token-file", token]].concat(), &[]));
+        runs.push(run(&words, &[("PORTCULLIS_TOKEN_FILE", token)]));
+    }
     for run in runs {
         let text = format!("{}{}", run.out, run.err);
         assert!(!text.contains("hunter2"), "{text}");

@@ -17,7 +17,7 @@ use crate::support::http2::{Connection, flagged, frame, path, read};
 use crate::support::refused::{because, refused};
 use crate::support::requests::{batch, check, inline, list, location, offer, recipients, stored};
 use crate::support::server::{Server, config};
-use crate::support::{demo, within};
+use crate::support::{demo, policies, within};
 
 const METHODS: [&str; 5] = [
     "CheckFeature",
@@ -122,12 +122,12 @@ async fn a_second_message_changes_nothing() {
 #[tokio::test]
 async fn a_request_that_never_ends_has_a_deadline() {
     let mut config = config(demo::store());
-    config.request_timeout = Duration::from_millis(200);
+    config.limits.request_timeout = Duration::from_millis(200);
     let server = Server::start(config).await;
-    let connection = Connection::open(server.grpc).await;
     let methods = METHODS.into_iter().chain(["WatchChanges"]).map(path);
     for path in methods.chain(["Check", "Watch"].map(|one| format!("/grpc.health.v1.Health/{one}")))
     {
+        let connection = Connection::open(server.grpc).await;
         let mut requests = connection.requests.clone().ready().await.unwrap();
         let request = connection.request(&path);
         let (answer, mut sending) = requests.send_request(request, false).unwrap();
@@ -136,8 +136,13 @@ async fn a_request_that_never_ends_has_a_deadline() {
         let answer = within("the deadline", read(answer)).await.unwrap();
         let want = because(Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
         assert_eq!(refused(&answer.grpc().unwrap()), want, "{path}");
+        // Whoever does not go on is told to leave, though it still has more to say.
+        let told = within(&format!("the end of {path}"), connection.closed)
+            .await
+            .unwrap();
+        assert!(told.is_ok(), "{path}: {told:?}");
+        drop(sending);
     }
-    drop(connection);
     assert_eq!(server.stop().await, Drained::Clean);
 }
 
@@ -180,22 +185,102 @@ fn valid() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 /// What a framed message may be answered with, whatever is in it.
-const SANE: [Code; 4] = [
+const SANE: [Code; 5] = [
     Code::Ok,
+    // An expected revision came out of the damage.
+    Code::Aborted,
     Code::InvalidArgument,
     Code::NotFound,
     Code::FailedPrecondition,
 ];
 
+/// The same for PolicyService, by their paths.
+fn valid_policies() -> Vec<(String, Vec<u8>)> {
+    let update = v1::UpdatePartnerPolicyRequest {
+        context: policies::keyed("once"),
+        enable_markets: vec!["AU".to_owned()],
+        ..policies::update("northwind", [("pricing.view", v1::Setting::On)])
+    };
+    let history = v1::ListPolicyChangesRequest {
+        partner_id: "northwind".to_owned(),
+        account_id: "acme".to_owned(),
+        page_size: 3,
+        ..Default::default()
+    };
+    let preview = v1::PreviewPartnerPolicyRequest {
+        update: Some(update.clone()),
+    };
+    let explain = v1::ExplainFeatureRequest {
+        account_id: "northwind-retail".to_owned(),
+        feature: "pricing.view".to_owned(),
+    };
+    let accounts = v1::ListAccountsRequest {
+        partner_id: "northwind".to_owned(),
+        page_size: 2,
+        ..Default::default()
+    };
+    let own = policies::own("northwind-retail", [("dashboard.view", v1::Setting::Off)]);
+    [
+        ("UpdatePartnerPolicy", update.encode_to_vec()),
+        ("PreviewPartnerPolicy", preview.encode_to_vec()),
+        ("UpdateAccountSettings", own.encode_to_vec()),
+        (
+            "PutAccount",
+            policies::put(policies::managed("new", "northwind")).encode_to_vec(),
+        ),
+        ("DeleteAccount", policies::delete("new").encode_to_vec()),
+        (
+            "PutBillingMarkets",
+            policies::put_markets([policies::market("XX", &["YY"])]).encode_to_vec(),
+        ),
+        (
+            "DeleteBillingMarkets",
+            policies::delete_markets(&["XX"]).encode_to_vec(),
+        ),
+        (
+            "PutLocations",
+            policies::put_locations([location("syd", "AU")]).encode_to_vec(),
+        ),
+        (
+            "DeleteLocations",
+            policies::delete_locations(&["syd"]).encode_to_vec(),
+        ),
+        (
+            "GetPartnerPolicy",
+            policies::policy_of("northwind").encode_to_vec(),
+        ),
+        ("GetAccount", policies::account_of("acme").encode_to_vec()),
+        ("ListAccounts", accounts.encode_to_vec()),
+        ("ListPolicyChanges", history.encode_to_vec()),
+        ("ExplainFeature", explain.encode_to_vec()),
+    ]
+    .map(|(method, bytes)| (format!("/portcullis.v1.PolicyService/{method}"), bytes))
+    .into()
+}
+
 #[tokio::test]
 async fn any_message_has_an_answer() {
+    let valid = valid().into_iter();
+    damaged(
+        valid.map(|(method, bytes)| (path(method), bytes)).collect(),
+        3_000,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn any_message_of_policies_has_an_answer() {
+    damaged(valid_policies(), 4_200).await;
+}
+
+/// Sends messages that are damaged a little, and some that are anything.
+async fn damaged(valid: Vec<(String, Vec<u8>)>, rounds: usize) {
     let server = Server::demo().await;
     let connection = Connection::open(server.grpc).await;
     let mut runner = TestRunner::deterministic();
     let random = proptest::collection::vec(any::<u8>(), 0..200);
     let damage = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4);
-    let valid = valid();
-    for round in 0..3_000 {
+    for round in 0..rounds {
         let (method, mut bytes) = valid[round % valid.len()].clone();
         if round % 4 == 0 {
             bytes = random.new_tree(&mut runner).unwrap().current();
@@ -205,7 +290,9 @@ async fn any_message_has_an_answer() {
                 bytes[at] = with;
             }
         }
-        let code = code(&connection, method, frame(&bytes)).await;
+        let request = connection.request(&method);
+        let answer = connection.send(request, frame(&bytes)).await.unwrap();
+        let code = answer.grpc().unwrap().code();
         assert!(SANE.contains(&code), "{method} {bytes:?}: {code:?}");
     }
     assert_eq!(

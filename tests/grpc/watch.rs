@@ -173,7 +173,7 @@ async fn a_drain_ends_it() {
 #[tokio::test]
 async fn the_callers_deadline_ends_it_and_the_servers_does_not() {
     let mut config = config(world());
-    config.request_timeout = Duration::from_millis(200);
+    config.limits.request_timeout = Duration::from_millis(200);
     let server = Server::start(config).await;
     let mut client = server.client().await;
     let mut without = watch(&mut client, None).await;

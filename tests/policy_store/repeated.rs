@@ -77,6 +77,36 @@ pub(crate) async fn a_key_is_of_its_caller_and_its_method(store: TestStore) {
     );
 }
 
+/// Written one after the other, or with a separator, these would be one.
+pub(crate) async fn no_two_callers_methods_and_keys_are_taken_for_one(store: TestStore) {
+    filled(&store).await;
+    let (update, put) = ("UpdatePartnerPolicy", "UpdateAccountSettings");
+    let scopes = [
+        ("a", update, "bc"),
+        ("ab", update, "c"),
+        ("a", update, "BC"),
+        ("A", update, "bc"),
+        ("a ", update, "bc"),
+        ("a", update, " bc"),
+        ("a", update, "bc "),
+        ("a|UpdatePartnerPolicy", update, "bc"),
+        ("a", update, "UpdatePartnerPolicy|bc"),
+        ("a\u{301}", update, "bc"),
+        ("\u{e1}", update, "bc"),
+        ("a", put, "bc"),
+        ("ab", put, "c"),
+    ];
+    for (number, (caller, method, key)) in (0_u8..).zip(scopes) {
+        let mut request = WriteRequest {
+            caller: caller.to_owned(),
+            ..keyed(on(), key, number)
+        };
+        request.idempotency.as_mut().unwrap().method = method;
+        // Each a request of its own, so that a key that is taken for another is refused.
+        make(&store, request).await.unwrap();
+    }
+}
+
 pub(crate) async fn a_write_that_failed_leaves_its_key_free(store: TestStore) {
     filled(&store).await;
     let mut early = keyed(on(), "key", 1);

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future;
@@ -29,6 +30,8 @@ pub struct Gate {
     asked: watch::Sender<Asked>,
     /// While a test holds it for writing, loads that have read wait with their answer.
     pub hold: RwLock<()>,
+    /// How many milliseconds each load takes at least.
+    pub slow: AtomicU64,
     /// What loads read instead while it is there: a server that is behind. Gone when the store is
     /// told to suspect it.
     behind: Mutex<Option<Arc<MemoryStore>>>,
@@ -52,6 +55,7 @@ impl Gate {
             inner: Mutex::new(Arc::new(inner)),
             asked: watch::Sender::default(),
             hold: RwLock::default(),
+            slow: AtomicU64::default(),
             behind: Mutex::default(),
             down: AtomicBool::default(),
             standby: AtomicBool::default(),
@@ -117,6 +121,10 @@ impl Store for Gate {
             asked.loads += 1;
             asked.accounts += accounts.len();
         });
+        let slow = Duration::from_millis(self.slow.load(Ordering::SeqCst));
+        if !slow.is_zero() {
+            tokio::time::sleep(slow).await;
+        }
         let _held = self.hold.read().await;
         asked?;
         let mut snapshot = read?;

@@ -8,7 +8,7 @@ use portcullis::administrator::Administrator;
 use portcullis::app::Drained;
 use portcullis::authorizer::Authorizer;
 use portcullis::directory::{Directory, DirectoryConfig};
-use portcullis::edge::{Router, Server};
+use portcullis::edge::{self, Limits, Router, Server, Services};
 use portcullis::grpc::{AuthorizationApi, PolicyApi};
 use portcullis::proto::v1::authorization_service_client::AuthorizationServiceClient;
 use portcullis::store::Store as _;
@@ -28,13 +28,22 @@ pub struct GatedServer {
     pub gate: Arc<Gate>,
     pub grpc: SocketAddr,
     drain: CancellationToken,
-    serving: JoinHandle<Drained>,
+    serving: JoinHandle<std::io::Result<Drained>>,
     loader: JoinHandle<()>,
 }
 
 impl GatedServer {
     /// One with the demo data, that has looked at its store.
     pub async fn start(request_timeout: Duration, grace: Duration) -> Self {
+        let limits = Limits {
+            request_timeout,
+            ..Limits::default()
+        };
+        Self::with_limits(limits, grace).await
+    }
+
+    /// The same, with these bounds.
+    pub async fn with_limits(limits: Limits, grace: Duration) -> Self {
         let store = MemoryStore::default();
         store.import(demo::import(), &|_| {}).await.unwrap();
         let gate = Gate::new(store);
@@ -50,8 +59,10 @@ impl GatedServer {
         let health = HealthServer::new(HealthService::from_health_reporter(HealthReporter::new()));
         let api = AuthorizationApi::new(Authorizer::new(directory));
         let policy = PolicyApi::new(administrator);
-        let router = Router::new(api, policy, health, request_timeout, drain.clone()).unwrap();
-        let serving = tokio::spawn(Server::new(listener, router).serve(drain.clone(), grace));
+        let services = Services::new(api, policy, health);
+        let router = Router::new(services, edge::Gate::open(), &limits).unwrap();
+        let server = Server::new(listener, router, limits, None);
+        let serving = tokio::spawn(server.serve(drain.clone(), grace));
         Self {
             gate,
             grpc,
@@ -79,7 +90,7 @@ impl GatedServer {
 
     pub async fn stop(self) -> Drained {
         self.drain.cancel();
-        let drained = within("the drain", self.serving).await.unwrap();
+        let drained = within("the drain", self.serving).await.unwrap().unwrap();
         self.loader.abort();
         drained
     }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::SendRequest;
 use http::{HeaderMap, Request};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -48,6 +49,9 @@ impl Answer {
     }
 }
 
+/// How many bytes of an answer are taken at once.
+const WINDOW: u32 = 1 << 20;
+
 /// A connection.
 pub struct Connection {
     pub requests: SendRequest<Bytes>,
@@ -58,20 +62,66 @@ pub struct Connection {
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
+        Self::try_open(address).await.unwrap()
+    }
+
+    /// The same, where it may be refused.
+    pub async fn try_open(address: SocketAddr) -> std::io::Result<Self> {
+        Self::connect(address, WINDOW).await
+    }
+
+    /// One that takes so many bytes of an answer, until it makes room for more.
+    pub async fn with_window(address: SocketAddr, window: u32) -> Self {
+        Self::connect(address, window).await.unwrap()
+    }
+
+    async fn connect(address: SocketAddr, window: u32) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let speaking = Self::speak(stream, address, window).await;
+        speaking.map_err(std::io::Error::other)
+    }
+
+    /// One over what is connected to `address` already, as by TLS.
+    pub async fn over<I>(io: I, address: SocketAddr) -> Result<Self, h2::Error>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        Self::speak(io, address, WINDOW).await
+    }
+
+    async fn speak<I>(io: I, address: SocketAddr, window: u32) -> Result<Self, h2::Error>
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let (requests, connection) = h2::client::Builder::new()
-            .initial_window_size(1 << 20)
+            .initial_window_size(window)
             .initial_connection_window_size(16 << 20)
             .max_header_list_size(1 << 20)
-            .handshake(stream)
-            .await
-            .unwrap();
-        Self {
+            .handshake(io)
+            .await?;
+        Ok(Self {
             requests,
             closed: tokio::spawn(connection),
             address,
+        })
+    }
+
+    /// Waits for the server's settings; whether they came.
+    pub async fn is_greeted(&self) -> bool {
+        let unknown = self.requests.current_max_send_streams();
+        while self.requests.current_max_send_streams() == unknown {
+            if self.closed.is_finished() {
+                return false;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
+        true
+    }
+
+    /// Whether another call may be made: not where it was told to go.
+    pub async fn takes_calls(&self) -> bool {
+        !self.closed.is_finished() && self.requests.clone().ready().await.is_ok()
     }
 
     /// A request like that of any gRPC client, to be changed.

@@ -241,6 +241,11 @@ impl Times {
         self.0[place - 1]
     }
 
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn max(&self) -> Duration {
         self.percentile(100)
     }

@@ -24,6 +24,22 @@ const LARGE: [&str; 6] = [
     "PutLocations",
 ];
 
+/// The path of every method of both services.
+pub fn paths() -> Vec<String> {
+    let files = FileDescriptorSet::decode(DESCRIPTORS).unwrap().file;
+    let ours = files
+        .iter()
+        .filter(|file| file.package() == "portcullis.v1");
+    ours.flat_map(|file| &file.service)
+        .flat_map(|service| {
+            let path = |method: &MethodDescriptorProto| {
+                format!("/portcullis.v1.{}/{}", service.name(), method.name())
+            };
+            service.method.iter().map(path)
+        })
+        .collect()
+}
+
 /// Every method of both services that has one answer.
 pub fn unary() -> Vec<Unary> {
     let files = FileDescriptorSet::decode(DESCRIPTORS).unwrap().file;

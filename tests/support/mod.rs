@@ -9,16 +9,20 @@
     reason = "each test binary is a crate of its own and uses a part of this"
 )]
 
+pub mod authority;
 pub mod cases;
 mod cluster;
 pub mod demo;
+pub mod frames;
 pub mod gate;
 pub mod gated;
 mod gated_policies;
 pub mod http2;
+pub mod jwks;
 pub mod load;
 pub mod methods;
 pub mod oracle;
+pub mod peer;
 pub mod policies;
 pub mod probe;
 pub mod process;
@@ -27,8 +31,10 @@ pub mod raw;
 pub mod refused;
 pub mod replicas;
 pub mod requests;
+pub mod secrets;
 pub mod server;
 pub mod soak;
+pub mod tokens;
 
 use std::sync::LazyLock;
 use std::time::Duration;

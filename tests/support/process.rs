@@ -12,6 +12,9 @@ use portcullis::proto::v1::authorization_service_client::AuthorizationServiceCli
 use super::Database;
 use super::server::Client;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
+const LISTENING: [&str; 3] = ["serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"];
+
 /// A server that listens. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Process {
@@ -30,13 +33,55 @@ impl Process {
         variables: &[(&str, &str)],
         folder: &Path,
     ) -> Self {
-        let log = folder.join("portcullis.log");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["serve", "--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0"])
+        Self::serve_at(database.url(), flags, variables, folder)
+    }
+
+    /// The same, over what is at this URL.
+    pub fn serve_at(url: &str, flags: &[&str], variables: &[(&str, &str)], folder: &Path) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(LISTENING)
             .args(flags)
             .env_clear()
-            .env("PORTCULLIS_DATABASE_URL", database.url())
-            .envs(variables.iter().copied())
+            .env("PORTCULLIS_DATABASE_URL", url)
+            .envs(variables.iter().copied());
+        Self::spawn(command, folder)
+    }
+
+    /// One that serves the demo data from memory, with further flags. Its log goes to a file in
+    /// `folder`.
+    pub fn serve_demo(flags: &[&str], folder: &Path) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command.args(LISTENING).args(flags).env_clear();
+        Self::spawn(command, folder)
+    }
+
+    /// The same, with so many descriptors at most.
+    pub fn serve_demo_with_descriptors(count: usize, flags: &[&str], folder: &Path) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", &format!("ulimit -n {count} && exec \"$0\" \"$@\"")])
+            .arg(PROGRAM)
+            .args(LISTENING)
+            .args(flags)
+            .env_clear();
+        Self::spawn(command, folder)
+    }
+
+    /// One with these flags and variables and no other. Its log goes to a file in `folder`.
+    pub fn start(flags: &[&str], variables: &[(&str, &str)], folder: &Path) -> Self {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(LISTENING)
+            .args(flags)
+            .env_clear()
+            .envs(variables.iter().copied());
+        Self::spawn(command, folder)
+    }
+
+    fn spawn(mut command: Command, folder: &Path) -> Self {
+        let log = folder.join("portcullis.log");
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(&log).unwrap())
@@ -76,6 +121,19 @@ impl Process {
         fs::metadata(&self.log).unwrap().modified().unwrap()
     }
 
+    /// Asks it to end, as a supervisor does, and waits for that; its exit code, if it has one.
+    pub async fn end(&mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(asked.success());
+        loop {
+            if let Some(ended) = self.child.try_wait().unwrap() {
+                return ended.code();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Whether it runs.
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -93,19 +151,30 @@ impl Process {
 
     /// Its memory that is resident, in KiB.
     pub fn resident(&self) -> u64 {
-        resident(&self.child.id().to_string())
+        memory(&self.child.id().to_string(), "VmRSS:")
+    }
+
+    /// The most of its memory that was ever resident, in KiB.
+    pub fn peak(&self) -> u64 {
+        memory(&self.child.id().to_string(), "VmHWM:")
+    }
+
+    /// How many files and connections it has open.
+    pub fn descriptors(&self) -> usize {
+        let open = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(open).unwrap().count()
     }
 }
 
 /// The memory of this process that is resident, in KiB.
 pub fn resident_here() -> u64 {
-    resident("self")
+    memory("self", "VmRSS:")
 }
 
-fn resident(process: &str) -> u64 {
+fn memory(process: &str, which: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let mut lines = status.lines();
-    let line = lines.find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = lines.find_map(|line| line.strip_prefix(which)).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 

@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use portcullis::app::{self, Drained, ServeConfig, StoreChoice};
+use portcullis::callers::AuthConfig;
 use portcullis::datafile;
+use portcullis::decisions::Logged;
 use portcullis::directory::DirectoryConfig;
 use portcullis::domain::FeatureMatrix;
+use portcullis::edge::Limits;
 use portcullis::proto::v1::authorization_service_client::AuthorizationServiceClient;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,9 +30,16 @@ pub fn config(store: StoreChoice) -> ServeConfig {
             poll_interval: Duration::from_millis(200),
             ..DirectoryConfig::default()
         },
-        request_timeout: Duration::from_secs(20),
+        limits: Limits {
+            request_timeout: Duration::from_secs(20),
+            ..Limits::default()
+        },
+        tls: None,
+        auth: AuthConfig::Anyone,
+        shutdown_delay: Duration::ZERO,
         shutdown_grace: Duration::from_secs(5),
         reflection: true,
+        decision_log: Logged::Off,
     }
 }
 

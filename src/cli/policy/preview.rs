@@ -5,7 +5,7 @@ use crate::cli::administration::Administration;
 use crate::cli::table::{render, table};
 use crate::cli::{Verdict, json, output, words};
 use crate::config::text::escaped;
-use crate::config::{Endpoint, PolicyPreviewArgs, PolicyUpdateArgs};
+use crate::config::{Endpoint, PolicyPreviewArgs, PolicyUpdateArgs, ServiceArgs};
 use crate::proto::v1::{
     ChangeContext, Decision, PreviewPartnerPolicyRequest, PreviewPartnerPolicyResponse,
     UpdatePartnerPolicyRequest,
@@ -71,7 +71,7 @@ fn human(
         "to make exactly this change, or none: {} --expect-revision {}{}\n",
         escaped(&command(&args.update)),
         answer.revision,
-        endpoint(&args.service.endpoint)
+        escaped(&again(&args.service))
     ));
     Ok(text)
 }
@@ -82,16 +82,29 @@ fn decision(decision: &Decision) -> anyhow::Result<String> {
     Ok(format!("{effect} {}", words::reason(decision.reason)))
 }
 
-/// The command that makes the change. The service accepted every word of it, so none has to be
-/// quoted for a shell.
-/// The flag by which the same service is asked again, where the default is another.
-fn endpoint(endpoint: &Endpoint) -> String {
-    match endpoint.to_string().as_str() {
+/// The flags by which the same service is asked again, where the default is another.
+fn again(service: &ServiceArgs) -> String {
+    let mut flags = match service.endpoint.to_string().as_str() {
         Endpoint::DEFAULT => String::new(),
         other => format!(" --endpoint {other}"),
+    };
+    for (long, file) in service.proofs() {
+        flags.push_str(&format!(" --{long} {}", quoted(&file.to_string_lossy())));
     }
+    flags
 }
 
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// The command that makes the change. The service accepted every word of it, so none has to be
+/// quoted for a shell.
 fn command(args: &PolicyUpdateArgs) -> String {
     let mut command = format!("portcullis policy set {}", args.partner);
     for one in &args.settings {
@@ -107,4 +120,21 @@ fn command(args: &PolicyUpdateArgs) -> String {
         }
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_quoted_for_a_shell_where_it_has_to_be() {
+        for (word, want) in [
+            ("/etc/tls/ca.pem", "/etc/tls/ca.pem"),
+            ("my ca.pem", "'my ca.pem'"),
+            ("it's;rm", r"'it'\''s;rm'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(word), want);
+        }
+    }
 }

@@ -4,10 +4,11 @@ use tonic::Request;
 
 use crate::domain::{Account, AccountId};
 use crate::grpc::authorization::answer;
+use crate::grpc::caller::Caller;
 use crate::grpc::page_token::Listing;
 use crate::grpc::parse::complete;
 use crate::grpc::status::Violations;
-use crate::grpc::{Caller, MAX_MESSAGE, encode as common};
+use crate::grpc::{MAX_MESSAGE, encode as common};
 use crate::proto::v1;
 use crate::store::{AccountsPage, Write};
 

@@ -6,9 +6,10 @@ use tonic::{Request, Status};
 
 use crate::domain::{MAX_MARKETS, Revision};
 use crate::grpc::authorization::answer;
+use crate::grpc::caller::Caller;
 use crate::grpc::parse::complete;
 use crate::grpc::status::Violations;
-use crate::grpc::{Caller, MAX_CATALOG_MESSAGE, MAX_MESSAGE};
+use crate::grpc::{MAX_CATALOG_MESSAGE, MAX_MESSAGE};
 use crate::proto::v1;
 use crate::store::Write;
 

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::administrator::Circumstances;
 use crate::domain::{Invalid, Revision, Text, quote};
-use crate::grpc::Caller;
+use crate::grpc::caller::Caller;
 use crate::grpc::status::Violations;
 use crate::proto::v1;
 use crate::store::{Idempotency, MAX_ACTOR, MAX_COMMENT, MAX_IDEMPOTENCY_KEY};

@@ -5,9 +5,10 @@ use tonic::Request;
 use crate::administrator::Refusal;
 use crate::domain::AccountId;
 use crate::grpc::authorization::answer;
+use crate::grpc::caller::Caller;
 use crate::grpc::parse::complete;
 use crate::grpc::status::Violations;
-use crate::grpc::{Caller, MAX_CATALOG_MESSAGE, MAX_MESSAGE, encode as common};
+use crate::grpc::{MAX_CATALOG_MESSAGE, MAX_MESSAGE, encode as common};
 use crate::proto::v1;
 use crate::store::{WriteError, WriteRefusal};
 

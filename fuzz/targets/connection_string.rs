@@ -1,0 +1,12 @@
+//! Any text as a connection string.
+
+#![cfg_attr(fuzzing, no_main)]
+
+#[cfg(fuzzing)]
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| portcullis_fuzz::connection_string(bytes));
+
+/// Without a fuzzer: the inputs are files, as where one that was found is tried again.
+#[cfg(not(fuzzing))]
+fn main() -> std::io::Result<()> {
+    portcullis_fuzz::run(portcullis_fuzz::connection_string)
+}

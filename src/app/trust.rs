@@ -1,0 +1,86 @@
+//! What the server and its callers prove themselves with: files that are read at the start, and the
+//! tasks that read them again.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use rustls::ServerConfig;
+
+use crate::callers::token::Tokens;
+use crate::callers::{AuthConfig, Callers, TlsFiles};
+use crate::edge::{Gate, Proofs, tls};
+use crate::reload::Reloaded;
+
+/// Who is let in, and over what.
+pub(super) struct Trust {
+    pub(super) gate: Gate,
+    /// None where connections are not encrypted.
+    pub(super) tls: Option<Arc<Reloaded<ServerConfig>>>,
+    /// What keeps both fresh.
+    pub(super) tasks: Vec<BoxFuture<'static, ()>>,
+}
+
+impl Trust {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Where one cannot be read, or does not hold what it should.
+    pub(super) fn read(tls: Option<TlsFiles>, auth: &AuthConfig) -> anyhow::Result<Self> {
+        let mut tasks = Vec::new();
+        let client_ca = match auth {
+            AuthConfig::Anyone => None,
+            AuthConfig::Proved { mtls, .. } => mtls.as_ref().map(|mtls| mtls.client_ca.clone()),
+        };
+        let tls = match tls {
+            Some(TlsFiles { cert, key }) => {
+                let files = [cert, key].into_iter().chain(client_ca).collect();
+                let (tls, watch) = Reloaded::load("TLS", files, server_config)?;
+                tasks.push(watch.keep_fresh().boxed());
+                Some(tls)
+            }
+            None => None,
+        };
+        let gate = match auth {
+            AuthConfig::Anyone => Gate::open(),
+            AuthConfig::Proved { mtls, jwt, callers } => {
+                let (callers, watch) = Callers::load(callers)?;
+                tasks.push(watch.keep_fresh().boxed());
+                let tokens = match jwt {
+                    Some(jwt) => {
+                        let (tokens, keep_fresh) = Tokens::start(jwt)?;
+                        tasks.push(keep_fresh.boxed());
+                        Some(tokens)
+                    }
+                    None => None,
+                };
+                let (gate, keep_told) = Gate::guarded(Proofs {
+                    mtls: mtls.as_ref().map(|mtls| mtls.trust_domain.clone()),
+                    tokens,
+                    callers,
+                });
+                tasks.push(keep_told);
+                gate
+            }
+        };
+        Ok(Self { gate, tls, tasks })
+    }
+}
+
+/// Of the certificate, the key and, if there is one, the authority of clients, in this order.
+fn server_config(contents: &[Vec<u8>]) -> anyhow::Result<ServerConfig> {
+    let mut contents = contents.iter().map(Vec::as_slice);
+    let mut next = || contents.next().unwrap_or_default();
+    let (cert, key) = (next(), next());
+    Ok(tls::server_config(cert, key, contents.next())?)
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trust")
+            .field("gate", &self.gate)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,268 @@
+//! One connection, from its first byte to its last.
+//!
+//! It is cut when its peer does not say what it has to in time: the handshake and a first frame, an
+//! answer to a ping, room for an answer. It is told to leave (a GOAWAY that lets calls finish) when
+//! the service drains, when it is old, when it was idle for long, and when its peer began a call and
+//! did not go on. Who was told to leave and stays is cut.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::gate::Peer;
+use super::guard::{self, Guard, Pulse};
+use super::link::{Link, SPAN};
+use super::seats::Seat;
+use super::{Limits, Router};
+use crate::clock::Moment;
+use crate::reload::Reloaded;
+
+/// Bounds of resets that the HTTP library counts by itself, once it is told to.
+const MAX_LOCAL_ERROR_RESETS: usize = 512;
+const MAX_PENDING_ACCEPT_RESETS: usize = 20;
+/// How long a peer that was told to leave may take, beside the time of its calls.
+const LEAVE_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a peer that was told to leave may stay without a call.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long a peer may leave the connection so full that nothing more can be written.
+const BLOCKED: Duration = Duration::from_secs(20);
+
+/// What all connections have in common.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) router: Router,
+    pub(super) limits: Limits,
+    /// What connections are encrypted with; none where they are not.
+    pub(super) tls: Option<Arc<Reloaded<ServerConfig>>>,
+    /// Cancelled when connections are to leave.
+    pub(super) drain: CancellationToken,
+}
+
+/// Serves one connection until it ends.
+pub(super) async fn serve(stream: TcpStream, seat: Seat, service: Arc<Service>) {
+    // Answers are small and awaited: waiting to fill a segment would only delay them.
+    let _ = stream.set_nodelay(true);
+    let patience = Instant::now() + service.limits.handshake_timeout;
+    let given_up = seat.given_up().clone();
+    let ended = tokio::select! {
+        ended = begin(stream, seat, service, patience) => ended,
+        () = given_up.cancelled() => Err(io::Error::other("it gave way to another")),
+    };
+    if let Err(error) = ended {
+        // A peer that went away, or that does not speak as it should: its affair.
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// The futures of what comes after the peer has begun are boxed: there may be thousands of peers that
+/// never do.
+async fn begin(
+    mut stream: TcpStream,
+    seat: Seat,
+    service: Arc<Service>,
+    patience: Instant,
+) -> io::Result<()> {
+    let leaving = service.drain.child_token();
+    let Some(tls) = &service.tls else {
+        in_time(patience, &leaving, guard::preface(&mut stream)).await?;
+        let link = Link::new(Peer::Unknown, seat, leaving);
+        return Box::pin(speak(stream, link, service, patience)).await;
+    };
+    in_time(patience, &leaving, stream.peek(&mut [0])).await?;
+    // Each handshake by the files of now.
+    let acceptor = TlsAcceptor::from(Arc::clone(&tls.current()));
+    let accepted = in_time(patience, &leaving, acceptor.accept(stream));
+    let mut stream = Box::pin(accepted).await?;
+    in_time(patience, &leaving, guard::preface(&mut stream)).await?;
+    let (_, session) = stream.get_ref();
+    let peer = service.router.gate().peer(session.peer_certificates());
+    let link = Link::new(peer, seat, leaving);
+    Box::pin(speak(stream, link, service, patience)).await
+}
+
+/// What a peer has to do before it is served: by then, or not at all. A drain does not wait for it.
+async fn in_time<T>(
+    patience: Instant,
+    leaving: &CancellationToken,
+    done: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    tokio::select! {
+        done = timeout_at(patience, done) => done?,
+        () = leaving.cancelled() => Err(io::Error::other("the service drains")),
+    }
+}
+
+async fn speak<I>(
+    io: I,
+    link: Arc<Link>,
+    service: Arc<Service>,
+    patience: Instant,
+) -> io::Result<()>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = &service.limits;
+    let (guarded, pulse) = Guard::new(io);
+    let answer = {
+        let (link, service) = (Arc::clone(&link), Arc::clone(&service));
+        service_fn(move |request| {
+            let (link, service) = (Arc::clone(&link), Arc::clone(&service));
+            async move { Ok::<_, Infallible>(service.router.answer(link, request).await) }
+        })
+    };
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.max_concurrent_streams)
+        .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESETS)
+        .max_pending_accept_reset_streams(MAX_PENDING_ACCEPT_RESETS)
+        .max_header_list_size(limits.max_header_list)
+        .keep_alive_interval(limits.keepalive)
+        .keep_alive_timeout(limits.keepalive_timeout)
+        .serve_connection(TokioIo::new(guarded), answer);
+    let mut connection = pin!(connection);
+    let mut life = Life::new(limits, patience);
+    let mut timer = pin!(sleep_until(life.next_look()));
+    let mut is_leaving = false;
+    loop {
+        let step = tokio::select! {
+            ended = connection.as_mut() => return ended.map_err(io::Error::other),
+            () = link.leaving().cancelled(), if !is_leaving => Step::Leave,
+            () = timer.as_mut() => life.look(&link, &pulse),
+        };
+        match step {
+            Step::Stay => {}
+            // A peer that has said nothing has no call to finish, and its first word would be waited for.
+            Step::Leave if !pulse.spoke() => return Ok(()),
+            Step::Leave => {
+                is_leaving = true;
+                life.leave();
+                link.leaving().cancel();
+                connection.as_mut().graceful_shutdown();
+            }
+            // It has no call, and does not even answer: nothing is cut by this.
+            Step::Close => return Ok(()),
+            Step::Cut(why) => return Err(io::Error::other(why)),
+        }
+        timer.as_mut().reset(life.next_look());
+    }
+}
+
+/// What becomes of a connection now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Stay,
+    Leave,
+    Close,
+    Cut(&'static str),
+}
+
+/// The instants at which a connection is looked at.
+#[derive(Debug)]
+struct Life {
+    /// By when a first frame has to be there; none once it was.
+    first_frame: Option<Instant>,
+    /// When it is told to leave for its age; none once it was told to leave.
+    old: Option<Instant>,
+    /// When it is cut for not leaving.
+    gone: Option<Instant>,
+    idle: Instant,
+    max_idle: Duration,
+    span: Instant,
+    leave_within: Duration,
+}
+
+impl Life {
+    fn new(limits: &Limits, first_frame: Instant) -> Self {
+        let now = Instant::now();
+        Self {
+            first_frame: Some(first_frame),
+            old: Some(now + jittered(limits.max_connection_age)),
+            gone: None,
+            idle: now + limits.max_connection_idle,
+            max_idle: limits.max_connection_idle,
+            span: now + SPAN,
+            leave_within: limits.request_timeout + LEAVE_WITHIN,
+        }
+    }
+
+    fn next_look(&self) -> Instant {
+        let may_be = [self.first_frame, self.old, self.gone];
+        let soonest = self.idle.min(self.span);
+        may_be.into_iter().flatten().fold(soonest, Instant::min)
+    }
+
+    fn leave(&mut self) {
+        let now = Instant::now();
+        self.old = None;
+        self.gone = Some(now + self.leave_within);
+        (self.idle, self.max_idle) = (now + LINGER, LINGER);
+    }
+
+    fn look(&mut self, link: &Link, pulse: &Pulse) -> Step {
+        let now = Instant::now();
+        let is_over = |end: Option<Instant>| end.is_some_and(|end| end <= now);
+        if is_over(self.first_frame) {
+            self.first_frame = None;
+            if !pulse.spoke() {
+                return Step::Cut("the peer has not begun in time");
+            }
+        }
+        if is_over(self.gone) {
+            return Step::Cut("the peer was told to leave and has not");
+        }
+        if self.span <= now {
+            self.span = now + SPAN;
+            if link.next_span() || pulse.blocked_for() >= BLOCKED {
+                return Step::Cut("the peer does not take its answers");
+            }
+        }
+        let mut leave = is_over(self.old);
+        if self.idle <= now {
+            let idle = link.idle_since().map(|since| Moment::now().since(since));
+            let left = self.max_idle.saturating_sub(idle.unwrap_or_default());
+            leave |= left.is_zero();
+            self.idle = now + if left.is_zero() { self.max_idle } else { left };
+        }
+        match (leave, self.gone) {
+            (true, None) => Step::Leave,
+            (true, Some(_)) => Step::Close,
+            (false, _) => Step::Stay,
+        }
+    }
+}
+
+/// Give or take a tenth, so that connections that came together do not leave together.
+fn jittered(age: Duration) -> Duration {
+    let [random, ..] = uuid::Uuid::new_v4().into_bytes();
+    age.mul_f64(0.9 + 0.2 * f64::from(random) / 255.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_differ_by_a_tenth_either_way() {
+        let age = Duration::from_secs(100);
+        let (mut least, mut most) = (age, age);
+        for _ in 0..1_000 {
+            let jittered = jittered(age);
+            (least, most) = (least.min(jittered), most.max(jittered));
+        }
+        assert!(least >= Duration::from_secs(90) && least < Duration::from_secs(92));
+        assert!(most <= Duration::from_secs(110) && most > Duration::from_secs(108));
+    }
+}
