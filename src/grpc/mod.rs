@@ -54,14 +54,14 @@ pub(crate) const FILTER_CATALOG: &[Shape] = &[
             Shape::list(1, "stored.markets", 2 * MAX_MARKETS),
             Shape::list(2, "stored.metros", 10_000),
         ],
-        ..Shape::list(2, "stored", 1)
+        ..Shape::list(2, "stored", 4)
     },
     Shape {
         within: &[Shape {
             within: OFFERS,
             ..Shape::list(1, "inline.locations", 40_000)
         }],
-        ..Shape::list(3, "inline", 1)
+        ..Shape::list(3, "inline", 4)
     },
 ];
 /// The lists of PutBillingMarkets.
@@ -76,5 +76,5 @@ pub(crate) const PREVIEW: &[Shape] = &[Shape {
         Shape::list(3, "update.enable_markets", 10_000),
         Shape::list(4, "update.disable_markets", 10_000),
     ],
-    ..Shape::list(1, "update", 1)
+    ..Shape::list(1, "update", 4)
 }];

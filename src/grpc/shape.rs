@@ -74,7 +74,9 @@ fn items(message: &[u8], shapes: &'static [Shape], in_all: &mut [usize; 4]) -> R
     walk(message, &mut |field, item| {
         let named = shapes.iter().zip(&mut counts).zip(&mut *in_all);
         for ((shape, count), all) in named {
-            if shape.field == field {
+            if shape.field == field
+                && let Some(item) = item
+            {
                 *count += 1;
                 *all += 1;
                 if *count > shape.most || *all > shape.in_all {
@@ -90,7 +92,7 @@ fn items(message: &[u8], shapes: &'static [Shape], in_all: &mut [usize; 4]) -> R
 }
 
 /// What is done with a field: its number, and its bytes where it has a length.
-type OnField<'a> = dyn FnMut(u64, &[u8]) -> Result<(), Status> + 'a;
+type OnField<'a> = dyn FnMut(u64, Option<&[u8]>) -> Result<(), Status> + 'a;
 
 /// Goes over the fields of a message: their numbers, and the bytes of those that have a length. Ends
 /// where something is not well-formed.
@@ -110,19 +112,21 @@ fn walk(mut rest: &[u8], on: &mut OnField<'_>) -> Result<(), Status> {
 }
 
 /// The bytes of a field, where they have a length, and what comes after it.
-fn skip(tag: u64, after: &[u8]) -> Option<(&[u8], &[u8])> {
-    match tag & 7 {
-        0 => varint(after).map(|(_, after)| (&[][..], after)),
-        1 => after.split_at_checked(8),
+fn skip(tag: u64, after: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+    let rest = match tag & 7 {
+        0 => varint(after)?.1,
+        1 => after.get(8..)?,
         2 => {
             let (length, after) = varint(after)?;
-            after.split_at_checked(usize::try_from(length).ok()?)
+            let (item, rest) = after.split_at_checked(usize::try_from(length).ok()?)?;
+            return Some((Some(item), rest));
         }
         // Groups have no length: their fields are counted as if they were of this message.
-        3 | 4 => Some((&[], after)),
-        5 => after.split_at_checked(4),
-        _ => None,
-    }
+        3 | 4 => after,
+        5 => after.get(4..)?,
+        _ => return None,
+    };
+    Some((None, rest))
 }
 
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
@@ -172,6 +176,11 @@ mod tests {
             ("512 offers each", inline(vec![location(512); 100]), true),
             ("513 offers", inline(vec![location(513)]), false),
             ("too many in all", inline(vec![location(256); 4_000]), false),
+            (
+                "groups, which the decoder refuses",
+                vec![0x1b; 100_000],
+                true,
+            ),
             ("nothing", Vec::new(), true),
         ] {
             let checked = check_items(&message, FILTER_CATALOG);
