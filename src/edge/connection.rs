@@ -77,20 +77,22 @@ async fn begin(
 ) -> io::Result<()> {
     let leaving = service.drain.child_token();
     let Some(tls) = &service.tls else {
-        in_time(patience, &leaving, guard::preface(&mut stream)).await?;
+        let begun = in_time(patience, &leaving, guard::begin(&mut stream)).await?;
+        let (guarded, pulse) = Guard::new(stream, begun);
         let link = Link::new(Peer::Unknown, seat, leaving);
-        return Box::pin(speak(stream, link, service, patience)).await;
+        return Box::pin(speak(guarded, pulse, link, service)).await;
     };
     in_time(patience, &leaving, stream.peek(&mut [0])).await?;
     // Each handshake by the files of now.
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.current()));
     let accepted = in_time(patience, &leaving, acceptor.accept(stream));
     let mut stream = Box::pin(accepted).await?;
-    in_time(patience, &leaving, guard::preface(&mut stream)).await?;
+    let begun = in_time(patience, &leaving, guard::begin(&mut stream)).await?;
     let (_, session) = stream.get_ref();
     let peer = service.router.gate().peer(session.peer_certificates());
     let link = Link::new(peer, seat, leaving);
-    Box::pin(speak(stream, link, service, patience)).await
+    let (guarded, pulse) = Guard::new(stream, begun);
+    Box::pin(speak(guarded, pulse, link, service)).await
 }
 
 /// What a peer has to do before it is served: by then, or not at all. A drain does not wait for it.
@@ -106,16 +108,15 @@ async fn in_time<T>(
 }
 
 async fn speak<I>(
-    io: I,
+    guarded: Guard<I>,
+    pulse: Arc<Pulse>,
     link: Arc<Link>,
     service: Arc<Service>,
-    patience: Instant,
 ) -> io::Result<()>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &service.limits;
-    let (guarded, pulse) = Guard::new(io);
     let answer = {
         let (link, service) = (Arc::clone(&link), Arc::clone(&service));
         service_fn(move |request| {
@@ -133,7 +134,7 @@ where
         .keep_alive_timeout(limits.keepalive_timeout)
         .serve_connection(TokioIo::new(guarded), answer);
     let mut connection = pin!(connection);
-    let mut life = Life::new(limits, patience);
+    let mut life = Life::new(limits);
     let mut timer = pin!(sleep_until(life.next_look()));
     let mut is_leaving = false;
     loop {
@@ -144,8 +145,6 @@ where
         };
         match step {
             Step::Stay => {}
-            // A peer that has said nothing has no call to finish, and its first word would be waited for.
-            Step::Leave if !pulse.spoke() => return Ok(()),
             Step::Leave => {
                 is_leaving = true;
                 life.leave();
@@ -172,8 +171,6 @@ enum Step {
 /// The instants at which a connection is looked at.
 #[derive(Debug)]
 struct Life {
-    /// By when a first frame has to be there; none once it was.
-    first_frame: Option<Instant>,
     /// When it is told to leave for its age; none once it was told to leave.
     old: Option<Instant>,
     /// When it is cut for not leaving.
@@ -185,10 +182,9 @@ struct Life {
 }
 
 impl Life {
-    fn new(limits: &Limits, first_frame: Instant) -> Self {
+    fn new(limits: &Limits) -> Self {
         let now = Instant::now();
         Self {
-            first_frame: Some(first_frame),
             old: Some(now + jittered(limits.max_connection_age)),
             gone: None,
             idle: now + limits.max_connection_idle,
@@ -199,7 +195,7 @@ impl Life {
     }
 
     fn next_look(&self) -> Instant {
-        let may_be = [self.first_frame, self.old, self.gone];
+        let may_be = [self.old, self.gone];
         let soonest = self.idle.min(self.span);
         may_be.into_iter().flatten().fold(soonest, Instant::min)
     }
@@ -214,12 +210,6 @@ impl Life {
     fn look(&mut self, link: &Link, pulse: &Pulse) -> Step {
         let now = Instant::now();
         let is_over = |end: Option<Instant>| end.is_some_and(|end| end <= now);
-        if is_over(self.first_frame) {
-            self.first_frame = None;
-            if !pulse.spoke() {
-                return Step::Cut("the peer has not begun in time");
-            }
-        }
         if is_over(self.gone) {
             return Step::Cut("the peer was told to leave and has not");
         }

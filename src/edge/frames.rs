@@ -6,7 +6,7 @@
 /// What a client sends before its first frame.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Length, type, flags and stream of a frame.
-const HEAD: usize = 9;
+pub(super) const HEAD: usize = 9;
 /// The error code, which is all that RST_STREAM says beside its head.
 const RESET_CODE: usize = 4;
 

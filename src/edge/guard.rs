@@ -16,9 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
-use super::frames::{Frame, Frames, PREFACE};
+use super::frames::{Frame, Frames, HEAD, PREFACE};
 use crate::clock::Moment;
 
 /// So many frames may come at once: a client that cancels all of its calls sends some hundreds.
@@ -66,18 +67,12 @@ impl Allowance {
 /// What is known of a connection from the bytes that passed.
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
-    spoke: AtomicBool,
     flooded: AtomicBool,
     /// Since when nothing could be written; 0 while something can.
     blocked: AtomicU64,
 }
 
 impl Pulse {
-    /// Whether the peer has sent a frame.
-    pub(super) fn spoke(&self) -> bool {
-        self.spoke.load(Ordering::Relaxed)
-    }
-
     /// Whether the peer has sent or provoked more than it may.
     pub(super) fn flooded(&self) -> bool {
         self.flooded.load(Ordering::Relaxed)
@@ -106,33 +101,42 @@ impl Pulse {
     }
 }
 
-/// Waits for the preface of HTTP/2, which costs next to nothing: most of what is held for a connection
-/// is made when it has come. Who says something else is told that in HTTP/2, by which it can see what
+/// Waits for the preface of HTTP/2 and the head of a first frame, and gives both. It costs next to
+/// nothing: most of what is held for a connection is made when these have come. Who says something else is told that in HTTP/2, by which it can see what
 /// is spoken here.
 ///
 /// # Errors
 /// Where something else comes, or nothing any more.
-pub(super) async fn preface<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Result<()> {
-    let mut missing = PREFACE;
-    let mut read = [0; PREFACE.len()];
-    while !missing.is_empty() {
-        let room = read.get_mut(..missing.len()).unwrap_or_default();
+pub(super) async fn begin<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Result<Bytes> {
+    let mut begun = [0; PREFACE.len() + HEAD];
+    let mut filled = 0;
+    while let Some(room) = begun.get_mut(filled..).filter(|room| !room.is_empty()) {
         let count = io.read(room).await?;
-        let came = read.get(..count).unwrap_or_default();
-        if came.is_empty() {
+        if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        missing = match missing.strip_prefix(came) {
-            Some(missing) => missing,
-            None => return turn_away(io).await,
-        };
+        filled += count;
+        if !begun
+            .iter()
+            .take(filled)
+            .zip(PREFACE)
+            .all(|(came, wanted)| came == wanted)
+        {
+            return Err(turn_away(io).await);
+        }
     }
-    Ok(())
+    Ok(Bytes::copy_from_slice(&begun))
 }
 
 /// Says goodbye, and takes what the peer still says: closed with that unread, the connection would be
 /// reset, and the goodbye lost.
-async fn turn_away<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Result<()> {
+async fn turn_away<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Error {
+    // Whether it hears that or not.
+    let _ = say_goodbye(io).await;
+    io::Error::other("the peer does not speak HTTP/2")
+}
+
+async fn say_goodbye<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Result<()> {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     /// With PROTOCOL_ERROR.
     const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -145,15 +149,15 @@ async fn turn_away<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Result<
             break;
         }
     }
-    Err(io::Error::other("the peer does not speak HTTP/2"))
+    Ok(())
 }
 
 /// A connection whose frames are counted.
 #[derive(Debug)]
 pub(super) struct Guard<I> {
     inner: I,
-    /// The preface, which was read before, as far as it was not passed on yet.
-    preface: &'static [u8],
+    /// What was read before, as far as it was not passed on yet.
+    begun: Bytes,
     received: Frames,
     sent: Frames,
     allowance: Allowance,
@@ -161,12 +165,12 @@ pub(super) struct Guard<I> {
 }
 
 impl<I> Guard<I> {
-    /// `inner`, guarded, of which the preface was read.
-    pub(super) fn new(inner: I) -> (Self, Arc<Pulse>) {
+    /// `inner`, guarded, of which `begun` was read.
+    pub(super) fn new(inner: I, begun: Bytes) -> (Self, Arc<Pulse>) {
         let pulse = Arc::new(Pulse::default());
         let guard = Self {
             inner,
-            preface: PREFACE,
+            begun,
             received: Frames::of_client(),
             sent: Frames::of_server(),
             allowance: Allowance::new(Moment::now()),
@@ -183,9 +187,6 @@ impl<I> Guard<I> {
             ..
         } = self;
         received.pass(bytes, |frame| {
-            if !pulse.spoke() {
-                pulse.spoke.store(true, Ordering::Relaxed);
-            }
             let costs = match frame {
                 Frame::Control | Frame::Reset { .. } => true,
                 Frame::Data | Frame::End | Frame::Other => false,
@@ -234,16 +235,11 @@ impl<I: AsyncRead + Unpin> AsyncRead for Guard<I> {
     ) -> Poll<io::Result<()>> {
         self.verdict()?;
         let before = buffer.filled().len();
-        let polled = match self.preface.split_at_checked(buffer.remaining()) {
-            _ if self.preface.is_empty() => Pin::new(&mut self.inner).poll_read(cx, buffer),
-            Some((fits, rest)) => {
-                buffer.put_slice(fits);
-                self.preface = rest;
-                Poll::Ready(Ok(()))
-            }
-            None => {
-                buffer.put_slice(self.preface);
-                self.preface = &[];
+        let polled = match self.begun.is_empty() {
+            true => Pin::new(&mut self.inner).poll_read(cx, buffer),
+            false => {
+                let fits = self.begun.len().min(buffer.remaining());
+                buffer.put_slice(&self.begun.split_to(fits));
                 Poll::Ready(Ok(()))
             }
         };

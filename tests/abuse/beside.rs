@@ -102,17 +102,12 @@ impl Attacked {
     /// That the server is as good as before: it lives, none of its tasks panicked, and it needs
     /// little more memory than before.
     pub(crate) async fn survived(&mut self) -> String {
-        self.survived_with(MEMORY).await
-    }
-
-    /// The same, where the attacker may cost so many KiB.
-    pub(crate) async fn survived_with(&mut self, memory: u64) -> String {
         assert!(self.server.is_alive(), "{}", self.server.log());
         self.answers().await;
         let log = self.server.log();
         assert!(!log.contains("panicked"), "{log}");
         let more = self.server.peak().saturating_sub(self.memory_before);
-        assert!(more <= memory, "{more} KiB more memory");
+        assert!(more <= MEMORY, "{more} KiB more memory");
         format!(
             "{} KiB more memory, {} lines logged",
             more,
