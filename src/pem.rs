@@ -76,6 +76,15 @@ pub fn roots(text: &[u8]) -> Result<RootCertStore, PemError> {
     Ok(roots)
 }
 
+/// The authorities that the system trusts; none where they are not found. One of its hundred and fifty
+/// may well be odd, and is left out.
+#[must_use]
+pub fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

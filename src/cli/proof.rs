@@ -93,8 +93,7 @@ fn roots(file: Option<&Path>) -> anyhow::Result<RootCertStore> {
     if let Some(file) = file {
         return of(file, "tls-ca", pem::roots);
     }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let roots = pem::system_roots();
     if roots.is_empty() {
         return Err(anyhow!(
             "the system has no certificates to judge the service's by: `--tls-ca` names some"

@@ -25,11 +25,9 @@ const WAITS: Duration = Duration::from_secs(1);
 /// Answers that are not large may be so many KiB in all before their callers take them: thousands of
 /// them at once. A peer that takes none is cut, but not before it has had the time.
 const UNTAKEN_KIB: usize = 32 << 10;
-
 /// For each call in flight there may be so many that have not arrived whole: those hold little, and
 /// whoever lets them lie must not keep others from being served.
 const ARRIVING: usize = 4;
-
 /// Messages that are not large may be so many KiB in all as long as they arrive.
 const ARRIVING_KIB: usize = 64 << 10;
 /// Calls of health at once that have not arrived whole.
@@ -157,8 +155,8 @@ impl Admission {
         place.map(Some)
     }
 
-    /// A place for an answer of so many bytes until it is taken, if there is one now; one that is
-    /// larger than any that gets here has as much as there can be.
+    /// A place for an answer of so many bytes until it is taken, if there is one now. Large ones are
+    /// counted by their bytes here too: it is too late to wait.
     ///
     /// # Errors
     /// OVERLOADED.

@@ -34,7 +34,6 @@ const MAX_LOCAL_ERROR_RESETS: usize = 512;
 const MAX_PENDING_ACCEPT_RESETS: usize = 20;
 /// How long a peer that was told to leave may take, beside the time of its calls.
 const LEAVE_WITHIN: Duration = Duration::from_secs(30);
-
 /// How long a peer that was told to leave may stay without a call.
 const LINGER: Duration = Duration::from_secs(2);
 /// How long a peer may leave the connection so full that nothing more can be written.

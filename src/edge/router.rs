@@ -105,7 +105,10 @@ impl Router {
             .ok_or_else(unimplemented)?;
         let judged = self.gate.judge(link, request.headers(), method.access);
         let left = time_left(request.headers(), self.request_timeout);
-        let caller = self.judged(judged, left).await.map_err(Status::into_http)?;
+        let caller = self
+            .judged(judged, &left)
+            .await
+            .map_err(Status::into_http)?;
         if method.access != Access::Open {
             link.keep();
         }
@@ -116,6 +119,7 @@ impl Router {
             method,
             request,
             caller,
+            left,
         })
     }
 
@@ -123,14 +127,14 @@ impl Router {
     async fn judged<T>(
         &self,
         judged: impl Future<Output = Result<T, Status>>,
-        left: Result<TimeLeft, Status>,
+        left: &Result<TimeLeft, Status>,
     ) -> Result<T, Status> {
         let mut judged = pin!(judged);
         if let Some(judged) = poll_immediate(judged.as_mut()).await {
             return judged;
         }
         let _taken = self.admission.arriving()?;
-        match tokio::time::timeout(left?.time(), judged).await {
+        match tokio::time::timeout(left.clone()?.time(), judged).await {
             Ok(judged) => judged,
             Err(_elapsed) => Err(deadline_exceeded()),
         }
@@ -145,31 +149,37 @@ impl Router {
             method,
             request,
             caller,
+            left,
         } = passed;
         match (method.work, method.service) {
             // Past all bounds: an overloaded service is not a dead one.
-            (Work::Here, Service::Health) => (self.health(link, request).await, None),
-            (Work::Here, _) => (self.here(link, request).await, None),
+            (Work::Here, Service::Health) => (self.health(link, request, left).await, None),
+            (Work::Here, _) => (self.here(link, request, left).await, None),
             (Work::Aside { limit, shapes }, service) => {
                 let large = Largeness {
                     limit,
                     shapes,
                     service,
                 };
-                self.aside(link, large, request).await
+                self.aside(link, large, request, left).await
             }
             (Work::Stream(ending), _) => {
                 let lapse = self.gate.lapse(caller, method.access);
                 (
-                    self.stream(link, method, ending, request, lapse).await,
+                    self.stream(link, (method, ending), request, left, lapse)
+                        .await,
                     None,
                 )
             }
         }
     }
 
-    async fn here(&self, link: &Link, request: Request<Incoming>) -> Response<Body> {
-        let left = time_left(request.headers(), self.request_timeout);
+    async fn here(
+        &self,
+        link: &Link,
+        request: Request<Incoming>,
+        left: Result<TimeLeft, Status>,
+    ) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let (asked, whole) = Asked::live(body, MAX_MESSAGE, Arc::clone(&self.admission));
         let request = Request::from_parts(parts, asked);
@@ -196,24 +206,25 @@ impl Router {
         link: &Link,
         large: Largeness,
         request: Request<Incoming>,
+        left: Result<TimeLeft, Status>,
     ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
         let services = &self.services;
         match (large.service, large.limit) {
             (Service::Policy, MAX_CATALOG_MESSAGE) => {
                 let service = services.large_policy.clone();
-                self.aside_by(service, link, large, request).await
+                self.aside_by(service, link, large, request, left).await
             }
             (Service::Policy, _) => {
                 let service = services.policy.clone();
-                self.aside_by(service, link, large, request).await
+                self.aside_by(service, link, large, request, left).await
             }
             (_, MAX_CATALOG_MESSAGE) => {
                 let service = services.catalog.clone();
-                self.aside_by(service, link, large, request).await
+                self.aside_by(service, link, large, request, left).await
             }
             (_, _) => {
                 let service = services.authorization.clone();
-                self.aside_by(service, link, large, request).await
+                self.aside_by(service, link, large, request, left).await
             }
         }
     }
@@ -224,6 +235,7 @@ impl Router {
         link: &Link,
         large: Largeness,
         request: Request<Incoming>,
+        left: Result<TimeLeft, Status>,
     ) -> (Response<Body>, Option<OwnedSemaphorePermit>)
     where
         S: TowerService<Request<Asked>, Response = Response<Body>, Error = Infallible>
@@ -231,7 +243,7 @@ impl Router {
             + 'static,
         S::Future: Send,
     {
-        let left = match time_left(request.headers(), self.request_timeout) {
+        let left = match left {
             Ok(left) => left,
             Err(status) => return (status.into_http(), None),
         };
@@ -245,8 +257,12 @@ impl Router {
         }
     }
 
-    async fn health(&self, link: &Link, request: Request<Incoming>) -> Response<Body> {
-        let left = time_left(request.headers(), self.request_timeout);
+    async fn health(
+        &self,
+        link: &Link,
+        request: Request<Incoming>,
+        left: Result<TimeLeft, Status>,
+    ) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let (asked, whole) = Asked::live(body, MAX_OPEN_MESSAGE, Arc::clone(&self.admission));
         let request = Request::from_parts(parts, Body::new(asked));
@@ -266,9 +282,9 @@ impl Router {
     async fn stream(
         &self,
         link: &Arc<Link>,
-        method: Method,
-        ending: Ending,
+        (method, ending): (Method, Ending),
         request: Request<Incoming>,
+        left: Result<TimeLeft, Status>,
         lapse: impl Future<Output = Status> + Send + 'static,
     ) -> Response<Body> {
         let taken = match self.admission.stream(method.access) {
@@ -284,7 +300,6 @@ impl Router {
         };
         // One that lies beyond what a clock can say is none.
         let deadline = wanted.and_then(|wanted| Instant::now().checked_add(wanted));
-        let left = time_left(request.headers(), self.request_timeout);
         let (parts, body) = request.into_parts();
         let (asked, whole, asking) = Asked::stream(body, MAX_MESSAGE, Arc::clone(&self.admission));
         let request = Request::from_parts(parts, asked);
@@ -316,6 +331,7 @@ impl Router {
     }
 }
 
+/// Where a call was over before it was asked whole, its connection is told.
 fn leave_where_unasked(link: &Link, performed: &Performed, whole: &Whole) {
     if let Performed::Late(left) = performed
         && !whole.is()
@@ -329,6 +345,8 @@ struct Passed {
     method: Method,
     request: Request<Incoming>,
     caller: Option<Admitted>,
+    /// How long it may take, where that can be read.
+    left: Result<TimeLeft, Status>,
 }
 
 /// `application/grpc`, alone, with a subtype (`+proto`) or with parameters.

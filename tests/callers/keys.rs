@@ -7,6 +7,7 @@ use std::time::Duration;
 use portcullis::callers::token::{Proved, Tokens};
 use portcullis::callers::{BadToken, JwksSource, JwtConfig, Unproved};
 use portcullis::clock::Moment;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -28,6 +29,12 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Waits until the keys were replaced since somebody began to look.
+async fn newer(mut generation: watch::Receiver<u64>) {
+    let changed = timeout(PATIENCE, generation.changed()).await;
+    changed.unwrap().unwrap();
 }
 
 fn start(jwks: JwksSource) -> anyhow::Result<Running> {
@@ -86,12 +93,9 @@ async fn keys_in_a_file_are_read_again() {
     issuer.rotate();
     let unknown = Err(BadToken::UnknownKey.into());
     assert_eq!(running.judge(&issuer).await, unknown);
-    let mut generation = running.tokens.generation();
+    let generation = running.tokens.generation();
     std::fs::write(&path, issuer.jwks()).unwrap();
-    timeout(PATIENCE, generation.changed())
-        .await
-        .unwrap()
-        .unwrap();
+    newer(generation).await;
     running.judge(&issuer).await.unwrap();
     assert_eq!(running.tokens.generation_now(), 1);
     assert_eq!(running.tokens.failures(), 0);
@@ -229,11 +233,8 @@ async fn what_fails_leaves_the_keys_of_before() {
         assert_eq!(server.heads().len(), 2, "{answer:?}");
         // Tried again before long, with nobody asking for it.
         server.answers(keys_of(&issuer));
-        let mut generation = running.tokens.generation();
-        timeout(PATIENCE, generation.changed())
-            .await
-            .unwrap()
-            .unwrap();
+        let generation = running.tokens.generation();
+        newer(generation).await;
         running.judge(&issuer).await.unwrap();
     }
 }
@@ -257,11 +258,8 @@ async fn an_address_that_does_not_answer_at_the_start_is_asked_again() {
     let running = asking(&server, None, None);
     running.failed(1).await;
     server.answers(keys_of(&issuer));
-    let mut generation = running.tokens.generation();
-    timeout(PATIENCE, generation.changed())
-        .await
-        .unwrap()
-        .unwrap();
+    let generation = running.tokens.generation();
+    newer(generation).await;
     running.judge(&issuer).await.unwrap();
 }
 
@@ -341,11 +339,8 @@ async fn neither_tokens_nor_secrets_of_an_address_are_logged() {
     let token = issuer.token_of(SUBJECT);
     assert!(running.tokens.verify(&token).await.is_err());
     server.answers(keys_of(&issuer));
-    let mut generation = running.tokens.generation();
-    timeout(PATIENCE, generation.changed())
-        .await
-        .unwrap()
-        .unwrap();
+    let generation = running.tokens.generation();
+    newer(generation).await;
     assert!(running.tokens.verify(&token).await.is_ok());
     tracing::info!("{:?}", running.tokens);
     assert!(server.heads().concat().contains("hush"));

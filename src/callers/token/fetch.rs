@@ -22,6 +22,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use super::keys::MAX_BYTES;
+use crate::pem;
 
 /// Where keys are asked for, and how. Displayed, it has no secret: neither the query nor whatever
 /// stands before the host.
@@ -191,9 +192,7 @@ fn read_roots(file: &Path) -> anyhow::Result<RootCertStore> {
 }
 
 fn system_roots() -> anyhow::Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    // One certificate of a system's hundred and fifty may well be odd.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let roots = pem::system_roots();
     ensure!(
         !roots.is_empty(),
         "the system's authorities were not found; name a file that holds those of the JWKS address"
