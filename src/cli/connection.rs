@@ -48,7 +48,9 @@ impl Connection {
     pub(super) async fn open(args: &ServiceArgs) -> anyhow::Result<Self> {
         let bearer = Bearer::read(args)?;
         let tls = proof::tls(args)?;
-        let endpoint = Endpoint::from_shared(args.endpoint.url(args.scheme()))?
+        // TLS is the connector's: by an address that said so the library would want it of its own.
+        let endpoint = Endpoint::from_shared(args.endpoint.url(Scheme::Http))?
+            .origin(args.endpoint.url(args.scheme()).parse()?)
             .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))?
             .connect_timeout(args.timeout);
         let to = args.endpoint.clone();
