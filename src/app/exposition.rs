@@ -14,7 +14,8 @@ use crate::directory::Directory;
 use crate::edge;
 use crate::http::Readiness;
 use crate::metrics::Page;
-use crate::store::{Queries, Store, matrix_digest};
+use crate::store::measured::Queries;
+use crate::store::{Store, matrix_digest};
 
 /// Everything that is counted anywhere.
 #[derive(Debug)]

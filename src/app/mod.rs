@@ -31,9 +31,10 @@ use crate::domain::FeatureMatrix;
 use crate::edge::{Limits, Router, Server, Services};
 use crate::grpc::{AuthorizationApi, MAX_OPEN_MESSAGE, PolicyApi, reflection};
 use crate::http::{self, Readiness};
+use crate::store::measured::{Measured, Queries};
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
-use crate::store::{Import, Measured, PolicyStore, Queries, Store};
+use crate::store::{Import, PolicyStore, Store};
 
 use exposition::Exposition;
 use trust::Trust;

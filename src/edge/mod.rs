@@ -16,6 +16,7 @@ mod figures;
 mod frames;
 mod gate;
 mod guard;
+mod http;
 mod limits;
 mod link;
 mod memory;

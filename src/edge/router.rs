@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::poll_immediate;
-use http::{Method as HttpMethod, Request, Response, StatusCode, header};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -29,6 +29,7 @@ use super::asked::{Asked, Whole};
 use super::calls::{Calls, Tally};
 use super::deadline::{TimeLeft, time_left, wanted};
 use super::gate::{Admitted, Gate};
+use super::http::check;
 use super::link::{Call, Link, Stream};
 use super::methods::{Access, Ending, Method, Service, Work};
 use super::perform::{Largeness, Performed, admitted, beside, within_deadline};
@@ -99,7 +100,7 @@ impl Router {
     ) -> Response<Answer> {
         let began = Moment::now();
         let mut call = Call::begin(link);
-        if let Err(refused) = check_http(&request) {
+        if let Err(refused) = check(&request) {
             call.send();
             return refused.map(|body| self.answered(body, call, None, None));
         }
@@ -396,62 +397,6 @@ struct Passed {
     left: Result<TimeLeft, Status>,
 }
 
-/// Whether it is a request of gRPC at all.
-fn check_http(request: &Request<Incoming>) -> Result<(), Response<Body>> {
-    if request.method() != HttpMethod::POST {
-        let allowed = Some((header::ALLOW, "POST"));
-        return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, allowed));
-    }
-    if !is_grpc(request.headers()) {
-        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None));
-    }
-    Ok(())
-}
-
-/// `application/grpc`, alone, with a subtype (`+proto`) or with parameters.
-fn is_grpc(headers: &http::HeaderMap) -> bool {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .map(http::HeaderValue::as_bytes);
-    content_type
-        .and_then(|value| value.strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
-}
-
-fn refuse(status: StatusCode, extra: Option<(header::HeaderName, &'static str)>) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    if let Some((name, value)) = extra {
-        response
-            .headers_mut()
-            .insert(name, http::HeaderValue::from_static(value));
-    }
-    response
-}
-
 fn unimplemented() -> Response<Body> {
     Status::unimplemented("there is no such method").into_http()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn content_types() {
-        for (value, want) in [
-            ("application/grpc", true),
-            ("application/grpc+proto", true),
-            ("application/grpc; charset=utf-8", true),
-            ("application/grpc-web", false),
-            ("application/json", false),
-            ("application/grp", false),
-        ] {
-            let headers = [(header::CONTENT_TYPE, value.parse().unwrap())]
-                .into_iter()
-                .collect();
-            assert_eq!(is_grpc(&headers), want, "{value}");
-        }
-        assert!(!is_grpc(&http::HeaderMap::new()));
-    }
 }

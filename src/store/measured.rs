@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use tracing::Instrument as _;
 
-use super::{
+use crate::clock::Moment;
+use crate::domain::{Account, AccountId, Head};
+use crate::metrics::{Histogram, Histograms};
+use crate::store::{
     AccountTrace, AccountsPage, CatalogSnapshot, ChangeRecord, ChangesPage, Condition, Import,
     ImportError, ImportOutcome, ImportProgress, PolicyStore, Poll, Reading, Scope, Signal,
     Snapshot, State, Store, StoreError, WriteError, WriteRequest, Written,
 };
-use crate::clock::Moment;
-use crate::domain::{Account, AccountId, Head};
-use crate::metrics::{Histogram, Histograms};
 use crate::traces::step;
 
 /// From a fifth of a millisecond, in which nothing far away answers, to the longest that a catalogue

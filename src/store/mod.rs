@@ -2,7 +2,7 @@
 //! is noticed.
 //!
 //! The adapters are [`memory`] and [`postgres`]; one contract suite runs over both
-//! (`tests/store_contract.rs`). This module knows the domain and nothing else.
+//! (`tests/store_contract.rs`). [`measured`] is around either. This module knows the domain and nothing else.
 
 mod change;
 mod condition;
@@ -11,7 +11,7 @@ mod draft;
 mod error;
 mod import;
 mod matrix_digest;
-mod measured;
+pub mod measured;
 pub mod memory;
 mod plan;
 mod plan_write;
@@ -40,7 +40,6 @@ pub use import::{
     Problem,
 };
 pub use matrix_digest::matrix_digest;
-pub use measured::{Measured, Outcome, Queries};
 pub use plan::plan;
 pub use plan_write::{WritePlan, plan_write};
 pub use policies::{

@@ -36,10 +36,10 @@ const FLOORS: [Floor; 11] = [
     },
     Floor {
         modules: &["store", "datafile"],
-        knows: &["clock", "metrics", "traces", "domain"],
+        knows: &["domain"],
     },
     Floor {
-        modules: &["store::memory", "store::postgres"],
+        modules: &["store::memory", "store::postgres", "store::measured"],
         knows: &["store", "metrics", "traces", "datafile", "clock", "domain"],
     },
     // Not the adapters: the directory knows the port alone.
@@ -67,6 +67,7 @@ const FLOORS: [Floor; 11] = [
             "directory",
             "store::memory",
             "store::postgres",
+            "store::measured",
             "store",
             "metrics",
             "traces",
@@ -91,6 +92,7 @@ const FLOORS: [Floor; 11] = [
             "directory",
             "store::memory",
             "store::postgres",
+            "store::measured",
             "store",
             "metrics",
             "traces",

@@ -1,0 +1,59 @@
+//! What is no request of gRPC is told so in HTTP, before anything else is done for it.
+
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tonic::body::Body;
+
+/// Whether it is a request of gRPC at all.
+pub(super) fn check(request: &Request<Incoming>) -> Result<(), Response<Body>> {
+    if request.method() != Method::POST {
+        let allowed = Some((header::ALLOW, "POST"));
+        return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, allowed));
+    }
+    if !is_grpc(request.headers()) {
+        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None));
+    }
+    Ok(())
+}
+
+/// `application/grpc`, alone, with a subtype (`+proto`) or with parameters.
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    content_type
+        .and_then(|value| value.strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+}
+
+fn refuse(status: StatusCode, extra: Option<(header::HeaderName, &'static str)>) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    if let Some((name, value)) = extra {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_types() {
+        for (value, want) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc; charset=utf-8", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+            ("application/grp", false),
+        ] {
+            let headers = [(header::CONTENT_TYPE, value.parse().unwrap())]
+                .into_iter()
+                .collect();
+            assert_eq!(is_grpc(&headers), want, "{value}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
+    }
+}
