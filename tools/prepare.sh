@@ -251,15 +251,16 @@ prepare_h2spec() {
     say h2spec "$H2SPEC_VERSION, at $place"
 }
 
+knows_debian_promtool() { apt-cache madison prometheus 2>/dev/null | grep -F "| $PROMTOOL_DEBIAN |" >/dev/null; }
+
 # The package is unpacked and not installed: it would start a server. Only root may read the lists of packages anew.
 debian_promtool() {
-    local package=prometheus=$PROMTOOL_DEBIAN
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
-    if ! apt-cache show "$package" >/dev/null 2>&1; then
-        [ "$(id -u)" -eq 0 ] && apt-get -q update >/dev/null 2>&1 && apt-cache show "$package" >/dev/null 2>&1 || return 1
+    if ! knows_debian_promtool; then
+        [ "$(id -u)" -eq 0 ] && apt-get -q update >/dev/null 2>&1 && knows_debian_promtool || return 1
     fi
     say promtool "unpacking Debian's package of $PROMTOOL_DEBIAN"
-    (cd -- "$staging" && quietly promtool apt-get -q download "$package") &&
+    (cd -- "$staging" && quietly promtool apt-get -q download "prometheus=$PROMTOOL_DEBIAN") &&
         quietly promtool dpkg-deb --extract "$staging"/prometheus_*.deb "$staging/debian" || return 1
     mkdir -p -- "$tools/promtool-$PROMTOOL_DEBIAN" &&
         mv -f -- "$staging/debian/usr/bin/promtool" "$tools/promtool-$PROMTOOL_DEBIAN/promtool"
