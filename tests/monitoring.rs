@@ -26,3 +26,5 @@ mod promtool;
 mod queries;
 #[path = "monitoring/render.rs"]
 mod render;
+#[path = "operations/tables.rs"]
+mod tables;

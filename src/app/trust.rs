@@ -40,13 +40,15 @@ impl Figures {
 
     /// How often each file, or what is at an address, could not be used when it was read again.
     pub(super) fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let are_fetched = self.tokens.as_ref().is_some_and(|it| it.are_fetched());
+        let keys = if are_fetched { "jwks_url" } else { "jwks" };
         let failures = [
             ("tls", self.tls.as_ref().map(|tls| tls.failures())),
             (
                 "callers",
                 self.callers.as_ref().map(|callers| callers.failures()),
             ),
-            ("jwks", self.tokens.as_ref().map(|tokens| tokens.failures())),
+            (keys, self.tokens.as_ref().map(|tokens| tokens.failures())),
         ];
         failures
             .into_iter()

@@ -42,10 +42,11 @@ use super::{Limits, Services};
 pub struct Router {
     services: Services,
     gate: Gate,
-    admission: Arc<Admission>,
+    pub(super) admission: Arc<Admission>,
     aside: Aside,
     request_timeout: Duration,
-    calls: Arc<Calls>,
+    /// Where calls are counted.
+    pub(super) calls: Arc<Calls>,
 }
 
 impl Router {
@@ -62,16 +63,6 @@ impl Router {
             request_timeout: limits.request_timeout,
             calls: Arc::new(Calls::new()),
         })
-    }
-
-    /// Where calls are counted.
-    pub(super) fn calls(&self) -> Arc<Calls> {
-        Arc::clone(&self.calls)
-    }
-
-    /// What bounds how many there are.
-    pub(super) fn admission(&self) -> Arc<Admission> {
-        Arc::clone(&self.admission)
     }
 
     pub(super) fn gate(&self) -> &Gate {

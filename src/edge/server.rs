@@ -51,8 +51,8 @@ impl Server {
         tls: Option<Arc<Reloaded<Identity>>>,
     ) -> Self {
         let figures = Figures {
-            calls: router.calls(),
-            admission: router.admission(),
+            calls: Arc::clone(&router.calls),
+            admission: Arc::clone(&router.admission),
             seats: Seats::new(limits.max_connections),
             connections: Arc::new(Connections::new()),
         };

@@ -3,33 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::queries::{metrics, selected};
-
-/// The metrics of the server, each with its type and its labels.
-const EXPOSED: &str = include_str!("exposed.txt");
+use super::tables::{names, rows};
 
 /// Labels that scraping adds.
 const OF_THE_TARGET: [&str; 3] = ["namespace", "job", "instance"];
 
 /// The names of all series with their labels: a histogram has three.
-fn exposed() -> BTreeMap<String, BTreeSet<&'static str>> {
+///
+/// They are those of the table in `docs/operations.md`, which another test compares with a running
+/// server.
+fn exposed() -> BTreeMap<String, BTreeSet<String>> {
     let mut exposed = BTreeMap::new();
-    for line in EXPOSED.lines().filter(|line| !line.starts_with('#')) {
-        let mut words = line.split(' ');
-        let (name, kind) = (words.next().unwrap(), words.next().unwrap());
-        let mut labels: BTreeSet<_> = words.collect();
-        labels.extend(OF_THE_TARGET);
+    for row in rows(&["metric", "type", "labels"]) {
+        let [metric, kind, labels] = row.try_into().unwrap();
+        let name = names(&metric).remove(0);
+        let mut labels: BTreeSet<_> = names(&labels).into_iter().collect();
+        labels.extend(OF_THE_TARGET.map(str::to_owned));
         let mut series = |name: String, labels| {
-            assert!(exposed.insert(name, labels).is_none(), "{line}");
+            assert!(exposed.insert(name, labels).is_none(), "{metric}");
         };
-        match kind {
-            "counter" | "gauge" => series(name.to_owned(), labels),
+        match &*kind {
+            "counter" | "gauge" => series(name, labels),
             "histogram" => {
                 series(format!("{name}_sum"), labels.clone());
                 series(format!("{name}_count"), labels.clone());
-                labels.insert("le");
+                labels.insert("le".to_owned());
                 series(format!("{name}_bucket"), labels);
             }
-            other => panic!("{line}: {other}"),
+            other => panic!("{metric}: {other}"),
         }
     }
     exposed
@@ -55,7 +56,7 @@ fn every_label_that_chooses_series_is_a_label_of_theirs() {
             let labels = &exposed[&selector.metric];
             for label in &selector.labels {
                 assert!(
-                    labels.contains(label.as_str()),
+                    labels.contains(label),
                     "{}: {} has no {label}",
                     query.place,
                     selector.metric

@@ -12,7 +12,7 @@ use tonic::Code;
 use crate::exposition::Page;
 use crate::support::http2::{Connection, frame, path};
 use crate::support::server::Server;
-use crate::support::{database, patient, probe, within};
+use crate::support::{database, patient, probe, queries, within};
 use crate::tables::{names, rows};
 use crate::world::{By, World};
 
@@ -59,6 +59,19 @@ async fn the_table_has_every_metric_with_its_type_and_its_labels() {
         .map(|(name, kind)| (name.clone(), (kind.clone(), page.labels(name))))
         .collect();
     assert_eq!(exposed, table);
+}
+
+#[tokio::test]
+async fn every_metric_that_alerts_and_dashboard_ask_for_is_there() {
+    let page = full_page().await;
+    let exposed: BTreeSet<_> = page.samples.iter().map(|sample| &sample.name).collect();
+    let asked = queries::metrics();
+    assert!(asked.len() > 40, "{asked:?}");
+    let missing: Vec<_> = asked
+        .iter()
+        .filter(|(name, _)| !exposed.contains(name))
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[tokio::test]
