@@ -50,7 +50,7 @@ what a pod runs with is to be read from it.
 {{- end }}
 {{- range $name, $value := .Values.settings }}
 {{- if not (kindIs "invalid" $value) }}
-- {{ printf "--%s=%s" (kebabcase $name) (include "portcullis.word" $value) | quote }}
+- {{ printf "--%s=%s" (kebabcase $name) (ternary "off" (include "portcullis.word" $value) (and (eq $name "decisionLog") (not $value))) | quote }}
 {{- end }}
 {{- end }}
 {{- range .Values.extraArgs }}

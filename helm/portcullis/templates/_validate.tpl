@@ -44,10 +44,10 @@ while install, upgrade and template stop here before anything is applied.
 {{- if not (or .targetCPUUtilizationPercentage .targetMemoryUtilizationPercentage .metrics) -}}
 {{- fail "autoscaling.enabled is true and nothing is measured: set autoscaling.targetCPUUtilizationPercentage, autoscaling.targetMemoryUtilizationPercentage or autoscaling.metrics" -}}
 {{- end -}}
-{{- if and .targetCPUUtilizationPercentage (not (dig "requests" "cpu" "" $.Values.resources)) -}}
+{{- if and .targetCPUUtilizationPercentage (not (dig "requests" "cpu" "" ($.Values.resources | default dict))) -}}
 {{- fail "resources.requests.cpu is not set: autoscaling.targetCPUUtilizationPercentage is a share of it" -}}
 {{- end -}}
-{{- if and .targetMemoryUtilizationPercentage (not (dig "requests" "memory" "" $.Values.resources)) -}}
+{{- if and .targetMemoryUtilizationPercentage (not (dig "requests" "memory" "" ($.Values.resources | default dict))) -}}
 {{- fail "resources.requests.memory is not set: autoscaling.targetMemoryUtilizationPercentage is a share of it" -}}
 {{- end -}}
 {{- end -}}
@@ -65,7 +65,7 @@ while install, upgrade and template stop here before anything is applied.
 {{- end -}}
 {{- end -}}
 {{- with .Values.updateStrategy -}}
-{{- if and (eq .type "Recreate") .rollingUpdate -}}
+{{- if and (eq (toString .type) "Recreate") .rollingUpdate -}}
 {{- fail "updateStrategy.rollingUpdate is set, and updateStrategy.type is Recreate: set updateStrategy.rollingUpdate to null" -}}
 {{- end -}}
 {{- if .rollingUpdate -}}
