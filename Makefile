@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test soak h2spec tools fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
+.PHONY: help run test soak h2spec tools helm4 chart-docs fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
 
 PREPARE := tools/prepare.sh
 
@@ -34,8 +34,17 @@ h2spec: tools ## Run h2spec against the server, and compare what fails with test
 	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
 	cargo test --locked --test abuse h2spec -- --nocapture
 
-tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl, h2spec
-	@$(PREPARE) postgres grpcurl h2spec
+tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl, h2spec, helm, kubeconform
+	@$(PREPARE) postgres grpcurl h2spec helm kubeconform
+
+# Once it is there, `make test` uses both.
+helm4: ## Make Helm 4 ready too, and test the chart with it as well
+	@$(PREPARE) postgres grpcurl h2spec helm kubeconform helm4
+	@$(MAKE) --no-print-directory test ARGS="--test chart"
+
+chart-docs: ## Write the chart's README from the comments in its values.yaml
+	@$(PREPARE) helm-docs
+	@docs=$$($(PREPARE) path helm-docs) && "$$docs" --chart-search-root helm --sort-values-order file --log-level warning
 
 fmt: ## Format the code
 	cargo fmt --all

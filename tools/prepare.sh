@@ -7,20 +7,29 @@ readonly GRPCURL_VERSION=1.9.4 GRPCURL_NEEDS_GO=1.25.0
 readonly BUF_VERSION=1.75.0 BUF_NEEDS_GO=1.26.7
 # What it is built from is pinned in tools/h2spec.
 readonly H2SPEC_VERSION=2.2.1 H2SPEC_NEEDS_GO=1.24.0
+# Helm 3 takes the cluster for Kubernetes 1.20, unless it is told when it is built that its libraries are of 1.37.
+readonly HELM_VERSION=3.22.0 HELM_NEEDS_GO=1.26.0 HELM_KUBERNETES=37
+readonly HELM4_VERSION=4.3.1 HELM4_NEEDS_GO=1.26.0
+readonly KUBECONFORM_VERSION=0.8.0 KUBECONFORM_NEEDS_GO=1.26.0
+readonly HELM_DOCS_VERSION=1.14.2 HELM_DOCS_NEEDS_GO=1.25.0
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_CYCLONEDX_VERSION=0.5.9
 readonly POSTGRES_NEEDED=14
 
 usage() {
     cat <<'EOF'
-usage: tools/prepare.sh [postgres] [grpcurl] [h2spec] [buf] [cargo-deny] [cargo-cyclonedx]
+usage: tools/prepare.sh [postgres] [grpcurl] [h2spec] [helm] [kubeconform] [buf] [cargo-deny] [cargo-cyclonedx]
+                        [helm4] [helm-docs]
        tools/prepare.sh env
-       tools/prepare.sh path grpcurl|h2spec|buf|cargo-deny|cargo-cyclonedx
+       tools/prepare.sh path grpcurl|h2spec|helm|kubeconform|buf|cargo-deny|cargo-cyclonedx|helm4|helm-docs
 
-Without arguments, makes ready what the tests need: postgres, grpcurl and h2spec.
+Without arguments, makes ready what the tests need: postgres, grpcurl, h2spec, helm and
+kubeconform.
 `env` prints, for a shell to evaluate, the variables by which the tests find them:
 PORTCULLIS_TEST_PG_BIN, the folder with initdb, pg_ctl and postgres, and
-PORTCULLIS_TEST_GRPCURL and PORTCULLIS_TEST_H2SPEC. `path` prints where a tool is kept.
+PORTCULLIS_TEST_GRPCURL, PORTCULLIS_TEST_H2SPEC, PORTCULLIS_TEST_HELM and
+PORTCULLIS_TEST_KUBECONFORM; and PORTCULLIS_TEST_HELM4, where helm4 has been made ready.
+`path` prints where a tool is kept.
 
 environment:
   PORTCULLIS_TOOLS   where all of these but postgres are kept, each with its version in
@@ -89,10 +98,14 @@ tool_path() {
     case $1 in
         grpcurl) version=$GRPCURL_VERSION ;;
         h2spec) version=$H2SPEC_VERSION ;;
+        helm) version=$HELM_VERSION ;;
+        helm4) version=$HELM4_VERSION ;;
+        helm-docs) version=$HELM_DOCS_VERSION ;;
+        kubeconform) version=$KUBECONFORM_VERSION ;;
         buf) version=$BUF_VERSION ;;
         cargo-deny) version=$CARGO_DENY_VERSION ;;
         cargo-cyclonedx) version=$CARGO_CYCLONEDX_VERSION ;;
-        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, h2spec, buf, cargo-deny or cargo-cyclonedx" ;;
+        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, h2spec, helm, kubeconform, buf, cargo-deny, cargo-cyclonedx, helm4 or helm-docs" ;;
     esac
     printf '%s\n' "$tools/$1-$version/$1"
 }
@@ -241,6 +254,59 @@ prepare_h2spec() {
     say h2spec "$H2SPEC_VERSION, at $place"
 }
 
+# prepare_helm_of TOOL VERSION NEEDS_GO MODULE LDFLAGS
+prepare_helm_of() {
+    local place
+    place=$(tool_path "$1")
+    if [ ! -x "$place" ]; then
+        need_go "$1" "$2" "$3"
+        make_staging "$1"
+        say "$1" "building $2 with Go: several minutes, once"
+        quietly "$1" go_install "$4/cmd/helm@v$2" "-X $4/internal/version.version=v$2 $5" || fail "$1" "it could not be built"
+        keep "$1" "$staging/helm"
+    fi
+    say "$1" "$2, at $place"
+}
+
+prepare_helm() {
+    local module=helm.sh/helm/v3 flags= package
+    for package in pkg/chartutil pkg/lint/rules; do
+        flags+=" -X $module/$package.k8sVersionMajor=1 -X $module/$package.k8sVersionMinor=$HELM_KUBERNETES"
+    done
+    prepare_helm_of helm "$HELM_VERSION" "$HELM_NEEDS_GO" "$module" "$flags"
+}
+
+# It finds out by itself which Kubernetes it was built with.
+prepare_helm4() { prepare_helm_of helm4 "$HELM4_VERSION" "$HELM4_NEEDS_GO" helm.sh/helm/v4 ""; }
+
+prepare_kubeconform() {
+    local place
+    place=$(tool_path kubeconform)
+    if [ ! -x "$place" ]; then
+        need_go kubeconform "$KUBECONFORM_VERSION" "$KUBECONFORM_NEEDS_GO"
+        make_staging kubeconform
+        say kubeconform "building $KUBECONFORM_VERSION with Go: less than a minute, once"
+        quietly kubeconform go_install "github.com/yannh/kubeconform/cmd/kubeconform@v$KUBECONFORM_VERSION" \
+            "-X main.version=v$KUBECONFORM_VERSION" || fail kubeconform "it could not be built"
+        keep kubeconform "$staging/kubeconform"
+    fi
+    say kubeconform "$KUBECONFORM_VERSION, at $place"
+}
+
+prepare_helm_docs() {
+    local place
+    place=$(tool_path helm-docs)
+    if [ ! -x "$place" ]; then
+        need_go helm-docs "$HELM_DOCS_VERSION" "$HELM_DOCS_NEEDS_GO"
+        make_staging helm-docs
+        say helm-docs "building $HELM_DOCS_VERSION with Go: less than a minute, once"
+        quietly helm-docs go_install "github.com/norwoodj/helm-docs/cmd/helm-docs@v$HELM_DOCS_VERSION" \
+            "-X main.version=$HELM_DOCS_VERSION" || fail helm-docs "it could not be built"
+        keep helm-docs "$staging/helm-docs"
+    fi
+    say helm-docs "$HELM_DOCS_VERSION, at $place"
+}
+
 # buf's package for npm carries the program itself, and takes seconds where Go takes several minutes. Scripts are not
 # run: all that buf's own does is to look for that program.
 npm_buf() {
@@ -309,9 +375,13 @@ print_env() {
     printf 'export PORTCULLIS_TEST_PG_BIN=%q\n' "$folder"
     print_place PORTCULLIS_TEST_GRPCURL grpcurl
     print_place PORTCULLIS_TEST_H2SPEC h2spec
+    print_place PORTCULLIS_TEST_HELM helm
+    print_place PORTCULLIS_TEST_KUBECONFORM kubeconform
+    # The second Helm takes minutes more to build, and so it is for those who asked for it.
+    if [ -x "$(tool_path helm4)" ]; then print_place PORTCULLIS_TEST_HELM4 helm4; fi
 }
 
-[ $# -gt 0 ] || set -- postgres grpcurl h2spec
+[ $# -gt 0 ] || set -- postgres grpcurl h2spec helm kubeconform
 case $1 in -h | --help) usage; exit ;; esac
 
 tools=$(tools_folder)
@@ -333,7 +403,7 @@ esac
 # Looked at as a whole first: a misspelt name should not show after minutes of building.
 for tool in "$@"; do
     case $tool in
-        postgres | grpcurl | h2spec | buf | cargo-deny | cargo-cyclonedx) ;;
+        postgres | grpcurl | h2spec | helm | kubeconform | buf | cargo-deny | cargo-cyclonedx | helm4 | helm-docs) ;;
         *) printf 'tools/prepare.sh: unknown tool: %s\n\n' "$tool" >&2; usage >&2; exit 2 ;;
     esac
 done

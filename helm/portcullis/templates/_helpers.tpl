@@ -7,7 +7,7 @@ The name of the program in labels.
 
 {{/*
 What the names of all objects begin with. A service's name has at most 63 characters, begins with a letter and has no
-dot, while a release's may have 53, begin with a digit and have dots. 50 leaves room for the longest ending.
+dot; a release's may have 53, begin with a digit and have dots. 53 leaves room for the longest ending.
 */}}
 {{- define "portcullis.fullname" -}}
 {{- $name := include "portcullis.name" . -}}
@@ -23,7 +23,7 @@ dot, while a release's may have 53, begin with a digit and have dots. 50 leaves 
 {{- if not (regexMatch "^[a-z]" $full) -}}
 {{- $full = printf "p-%s" $full -}}
 {{- end -}}
-{{- $full | trunc 50 | trimSuffix "-" -}}
+{{- $full | trunc 53 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "portcullis.headless" -}}
