@@ -22,7 +22,7 @@ without a restart comes to the program.
 - name: tls
   secret:
     secretName: {{ include "portcullis.tlsSecret" . }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
     items:
       - key: tls.crt
         path: tls.crt
@@ -53,7 +53,7 @@ without a restart comes to the program.
 {{- /* Without an audience the token is for the API server, which answers who may read its keys. */}}
 - name: cluster
   projected:
-    defaultMode: 0440
+    defaultMode: 288 # 0440
     sources:
       - serviceAccountToken:
           path: token

@@ -1,0 +1,214 @@
+//! The program itself, started with what the chart passes to it: the arguments, and the files that are mounted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use k8s_openapi::api::core::v1::{ConfigMap, KeyToPath, Volume};
+
+use super::helm::{release, value_files};
+use super::objects::{PodOf, Release};
+use super::support::authority::{Authority, Identity};
+use super::support::process::Process;
+use super::support::{empty_database, probe};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
+
+/// What is in Secrets and ConfigMaps that are not the release's.
+struct Given {
+    authority: Authority,
+    server: Identity,
+    database: String,
+}
+
+impl Given {
+    fn new(database: &str) -> Self {
+        let authority = Authority::new("chart");
+        let server = authority.server(&["localhost", "127.0.0.1"]);
+        Self {
+            authority,
+            server,
+            database: database.to_owned(),
+        }
+    }
+
+    /// What a file of that name holds.
+    fn file(&self, name: &str) -> String {
+        match name {
+            "url" => self.database.clone(),
+            "tls.crt" => self.server.cert.clone(),
+            "tls.key" => self.server.key.clone(),
+            "ca.crt" => self.authority.pem().to_owned(),
+            "jwks.json" => KEYS.clone(),
+            "callers.yaml" => "callers:\n  - { id: somebody, roles: [check] }\n".to_owned(),
+            "matrix.yaml" => MATRIX.to_owned(),
+            "token" => "a.b.c".to_owned(),
+            other => panic!("what is in `{other}`?"),
+        }
+    }
+}
+
+const MATRIX: &str = include_str!("../../src/domain/matrix.yaml");
+
+/// A JWK Set with one key.
+static KEYS: LazyLock<String> = LazyLock::new(|| {
+    use base64::Engine as _;
+    let key = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode([7_u8; 32]);
+    format!(
+        r#"{{"keys": [{{"kty": "OKP", "crv": "Ed25519", "kid": "1", "alg": "EdDSA", "x": "{key}"}}]}}"#
+    )
+});
+
+/// Writes what a volume holds into a folder.
+fn lay(volume: &Volume, release: &Release, given: &Given, folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    let write = |path: &str, text: &str| fs::write(folder.join(path), text).unwrap();
+    let of_map = |name: &str, items: &[KeyToPath]| {
+        let maps = release.all::<ConfigMap>();
+        let own = maps
+            .into_iter()
+            .find(|map| map.metadata.name.as_deref() == Some(name));
+        for item in items {
+            match &own {
+                Some(map) => write(&item.path, &map.data.as_ref().unwrap()[&item.key]),
+                None => write(&item.path, &given.file(&item.path)),
+            }
+        }
+    };
+    if let Some(secret) = &volume.secret {
+        for item in secret.items.iter().flatten() {
+            write(&item.path, &given.file(&item.path));
+        }
+    }
+    if let Some(map) = &volume.config_map {
+        of_map(&map.name, map.items.as_deref().unwrap());
+    }
+    for source in volume
+        .projected
+        .iter()
+        .flat_map(|it| it.sources.iter().flatten())
+    {
+        if let Some(token) = &source.service_account_token {
+            write(&token.path, &given.file("token"));
+        }
+        if let Some(map) = &source.config_map {
+            of_map(&map.name, map.items.as_deref().unwrap());
+        }
+    }
+}
+
+/// The arguments of a pod, with each path that is mounted replaced by that of a folder with the same files.
+fn arguments(pod: &PodOf, release: &Release, given: &Given, root: &Path) -> Vec<String> {
+    let mut args = pod.args().to_vec();
+    for volume in pod.spec.volumes.iter().flatten() {
+        let folder = root.join(&volume.name);
+        lay(volume, release, given, &folder);
+        let mounts = pod.container().volume_mounts.iter().flatten();
+        for mount in mounts.filter(|mount| mount.name == volume.name) {
+            let (from, to) = (
+                format!("{}/", mount.mount_path),
+                format!("{}/", folder.display()),
+            );
+            for arg in &mut args {
+                *arg = arg.replace(&from, &to);
+            }
+        }
+    }
+    for arg in &args {
+        let is_left = ["/etc/portcullis", "/var/run"]
+            .iter()
+            .any(|path| arg.contains(path));
+        assert!(!is_left, "{}: `{arg}` is mounted nowhere", release.what);
+    }
+    args
+}
+
+fn run(args: &[String]) {
+    let output = Command::new(PROGRAM)
+        .args(args)
+        .env_clear()
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{args:?}: {output:?}");
+}
+
+fn folder_of(root: &Path, name: &str) -> PathBuf {
+    let folder = root.join(name);
+    fs::create_dir(&folder).unwrap();
+    folder
+}
+
+/// The migration, and then the server until it is ready, with what a release passes to them.
+async fn starts(file: &str) {
+    let release = release(file);
+    let root = tempfile::tempdir().unwrap();
+    let database = empty_database(&format!("chart_{}", file.replace('-', "_")));
+    let given = Given::new(database.url());
+
+    let pods = release.pods();
+    match pods.iter().find(|pod| pod.owner.starts_with("Job/")) {
+        Some(job) => run(&arguments(
+            job,
+            release,
+            &given,
+            &folder_of(root.path(), "job"),
+        )),
+        None => run(&[
+            "migrate".to_owned(),
+            format!("--database-url={}", database.url()),
+        ]),
+    }
+
+    let server = release.server();
+    let args = arguments(&server, release, &given, &folder_of(root.path(), "server"));
+    assert_eq!(args[0], "serve");
+    // The ports of a pod are its own; here they are whichever are free.
+    let flags: Vec<_> = args[1..]
+        .iter()
+        .filter(|arg| !arg.contains("listen="))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(args.len(), flags.len() + 3, "{args:?}");
+    let env = server.container().env.iter().flatten();
+    let env: Vec<_> = env
+        .filter_map(|env| Some((env.name.as_str(), env.value.as_deref()?)))
+        .collect();
+    let process = Process::start(&flags, &env, root.path());
+    probe::until_ready(process.http).await;
+    let log = process.log();
+    assert!(!log.contains("unknown"), "{file}: {log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_accepts_what_the_chart_passes_to_it() {
+    let mut running = tokio::task::JoinSet::new();
+    for file in value_files() {
+        running.spawn(async move { starts(&file).await });
+        if running.len() == 3 {
+            running.join_next().await.unwrap().unwrap();
+        }
+    }
+    while let Some(done) = running.join_next().await {
+        done.unwrap();
+    }
+}
+
+/// So that the test above means something.
+#[test]
+fn the_program_refuses_what_the_chart_does_not_pass() {
+    let release = release("memory");
+    let server = release.server();
+    let mut args = server.args().to_vec();
+    args.retain(|arg| arg != "--allow-anonymous");
+    let output = Command::new(PROGRAM)
+        .args(&args)
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success() && said.contains("--allow-anonymous"),
+        "{said}"
+    );
+}
