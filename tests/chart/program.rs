@@ -100,28 +100,24 @@ fn lay(volume: &Volume, release: &Release, given: &Given, folder: &Path) {
 
 /// The arguments of a pod, with each path that is mounted replaced by that of a folder with the same files.
 fn arguments(pod: &PodOf, release: &Release, given: &Given, root: &Path) -> Vec<String> {
-    let mut args = pod.args().to_vec();
+    let mut places = Vec::new();
     for volume in pod.spec.volumes.iter().flatten() {
         let folder = root.join(&volume.name);
         lay(volume, release, given, &folder);
         let mounts = pod.container().volume_mounts.iter().flatten();
         for mount in mounts.filter(|mount| mount.name == volume.name) {
-            let (from, to) = (
-                format!("{}/", mount.mount_path),
-                format!("{}/", folder.display()),
-            );
-            for arg in &mut args {
-                *arg = arg.replace(&from, &to);
-            }
+            let place = format!("={}/", folder.display());
+            places.push((format!("={}/", mount.mount_path), place));
         }
     }
-    for arg in &args {
-        let is_left = ["/etc/portcullis", "/var/run"]
-            .iter()
-            .any(|path| arg.contains(path));
+    let placed = |arg: &String| {
+        let place = places.iter().find(|(from, _)| arg.contains(from));
+        let arg = place.map_or_else(|| arg.clone(), |(from, to)| arg.replace(from, to));
+        let is_left = arg.contains("=/etc/") || arg.contains("=/var/");
         assert!(!is_left, "{}: `{arg}` is mounted nowhere", release.what);
-    }
-    args
+        arg
+    };
+    pod.args().iter().map(placed).collect()
 }
 
 fn run(args: &[String]) {

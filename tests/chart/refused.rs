@@ -103,8 +103,11 @@ fn every_group_of_values_is_closed() {
 
 /// The objects among the default values that the schema does not close.
 fn walk(schema: &Value, values: &Value, path: &str, open: &mut Vec<String>) {
-    let is_closed =
-        schema["additionalProperties"] == false || schema["additionalProperties"].is_object();
+    let closed =
+        |it: &Value| it["additionalProperties"] == false || it["additionalProperties"].is_object();
+    // Or one of several, such as null.
+    let several = schema["anyOf"].as_array();
+    let is_closed = closed(schema) || several.is_some_and(|several| several.iter().any(closed));
     if schema.get("$ref").is_some() {
         return;
     }
