@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, KeyToPath, Volume};
 
 use super::helm::{release, value_files};
 use super::objects::{PodOf, Release};
-use super::support::authority::{Authority, Identity};
+use super::support::authority::{Authority, Identity, Name};
 use super::support::process::Process;
 use super::support::{empty_database, probe};
 
@@ -19,26 +19,34 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_portcullis");
 struct Given {
     authority: Authority,
     server: Identity,
+    client: Identity,
     database: String,
 }
 
 impl Given {
     fn new(database: &str) -> Self {
         let authority = Authority::new("chart");
-        let server = authority.server(&["localhost", "127.0.0.1"]);
+        let server = authority.server(&["localhost"]);
+        let client = authority.client(&[Name::Uri("spiffe://portal.example/ns/web/sa/api")]);
         Self {
             authority,
             server,
+            client,
             database: database.to_owned(),
         }
     }
 
-    /// What a file of that name holds.
-    fn file(&self, name: &str) -> String {
+    /// What a file of that name holds, in a volume of that name.
+    fn file(&self, volume: &str, name: &str) -> String {
+        let identity = if volume == "client" {
+            &self.client
+        } else {
+            &self.server
+        };
         match name {
             "url" => self.database.clone(),
-            "tls.crt" => self.server.cert.clone(),
-            "tls.key" => self.server.key.clone(),
+            "tls.crt" => identity.cert.clone(),
+            "tls.key" => identity.key.clone(),
             "ca.crt" => self.authority.pem().to_owned(),
             "jwks.json" => KEYS.clone(),
             "callers.yaml" => "callers:\n  - { id: somebody, roles: [check] }\n".to_owned(),
@@ -72,13 +80,13 @@ fn lay(volume: &Volume, release: &Release, given: &Given, folder: &Path) {
         for item in items {
             match &own {
                 Some(map) => write(&item.path, &map.data.as_ref().unwrap()[&item.key]),
-                None => write(&item.path, &given.file(&item.path)),
+                None => write(&item.path, &given.file(&volume.name, &item.path)),
             }
         }
     };
     if let Some(secret) = &volume.secret {
         for item in secret.items.iter().flatten() {
-            write(&item.path, &given.file(&item.path));
+            write(&item.path, &given.file(&volume.name, &item.path));
         }
     }
     if let Some(map) = &volume.config_map {
@@ -90,7 +98,7 @@ fn lay(volume: &Volume, release: &Release, given: &Given, folder: &Path) {
         .flat_map(|it| it.sources.iter().flatten())
     {
         if let Some(token) = &source.service_account_token {
-            write(&token.path, &given.file("token"));
+            write(&token.path, &given.file(&volume.name, "token"));
         }
         if let Some(map) = &source.config_map {
             of_map(&map.name, map.items.as_deref().unwrap());
@@ -174,6 +182,38 @@ async fn starts(file: &str) {
     probe::until_ready(process.http).await;
     let log = process.log();
     assert!(!log.contains("unknown"), "{file}: {log}");
+    if let Some(test) = pods.iter().find(|pod| pod.owner.starts_with("Pod/")) {
+        let args = arguments(test, release, &given, &folder_of(root.path(), "test"));
+        asks(file, args, process.grpc.port());
+    }
+}
+
+/// What `helm test` does, and what it is told.
+fn asks(file: &str, mut args: Vec<String>, port: u16) {
+    let endpoint = &mut args[1];
+    let (scheme, _) = endpoint.split_once("://").unwrap();
+    *endpoint = format!("{scheme}://localhost:{port}");
+    let output = Command::new(PROGRAM)
+        .args(&args)
+        .env_clear()
+        .output()
+        .unwrap();
+    let said =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    let (code, want) = match file {
+        "memory" => (0, "check   allow  northwind-games"),
+        // Its authority is one of the image's, and here there is none.
+        "jwt-elsewhere" => (2, "no TLS"),
+        // What is in place of a token is none, and without TLS there is none.
+        "jwt" | "jwt-mesh" | "everything" | "cert-manager" => (0, "check   UNAUTHENTICATED"),
+        _ => (0, "check   NOT_FOUND"),
+    };
+    assert_eq!(output.status.code(), Some(code), "{file}: {said}");
+    assert!(said.contains(want), "{file}: {said}");
+    assert!(
+        code != 0 || said.contains("health  SERVING"),
+        "{file}: {said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
