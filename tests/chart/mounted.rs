@@ -188,3 +188,24 @@ fn pods_are_replaced_when_the_matrix_changes_and_not_when_callers_do() {
     let set = format!("matrix.content={}", file.path().display());
     assert_ne!(before, annotation(&["--set-file", &set]));
 }
+
+/// What is in braces in an alert or a panel is for Prometheus and Grafana, and Helm has such braces too.
+#[test]
+fn alerts_and_dashboard_are_what_is_in_their_files() {
+    let release = release("everything");
+    let file = |name: &str| {
+        std::fs::read_to_string(format!("{}/files/{name}", super::helm::chart())).unwrap()
+    };
+    let rule = release.of_kind("PrometheusRule").next().unwrap();
+    let alerts: Value = serde_saphyr::from_str(&file("alerts.yaml")).unwrap();
+    assert_eq!(rule["spec"], alerts);
+    let dashboard: Value = serde_json::from_str(&file("dashboard.json")).unwrap();
+    let maps = release.all::<ConfigMap>();
+    let map = maps.iter().find(|map| {
+        let labels = map.metadata.labels.as_ref().unwrap();
+        labels.get("grafana_dashboard").map(String::as_str) == Some("1")
+    });
+    let data = map.unwrap().data.as_ref().unwrap();
+    let shown: Value = serde_json::from_str(&data["portcullis.json"]).unwrap();
+    assert_eq!(shown, dashboard);
+}
