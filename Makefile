@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test soak h2spec dashboard tools image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
+.PHONY: help run test soak h2spec dashboard tools helm4 chart-docs image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
 
 PREPARE := tools/prepare.sh
 
@@ -38,8 +38,17 @@ h2spec: tools ## Run h2spec against the server, and compare what fails with test
 dashboard: ## Write helm/portcullis/files/dashboard.json from monitoring/dashboard.yaml
 	PORTCULLIS_TEST_WRITE_DASHBOARD=1 cargo test --locked --test monitoring -- --exact dashboard::the_dashboard_is_the_one_of_its_source
 
-tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl, h2spec, promtool
-	@$(PREPARE) postgres grpcurl h2spec promtool
+tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl, h2spec, promtool, helm, kubeconform
+	@$(PREPARE) postgres grpcurl h2spec promtool helm kubeconform
+
+# Once it is there, `make test` uses both.
+helm4: ## Make Helm 4 ready too, and test the chart with it as well
+	@$(PREPARE) postgres grpcurl h2spec promtool helm kubeconform helm4
+	@$(MAKE) --no-print-directory test ARGS="--test chart"
+
+chart-docs: ## Write the chart's README from the comments in its values.yaml
+	@$(PREPARE) helm-docs
+	@docs=$$($(PREPARE) path helm-docs) && "$$docs" --chart-search-root helm --sort-values-order file --log-level warning
 
 fmt: ## Format the code
 	cargo fmt --all
