@@ -4,16 +4,14 @@ use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, head
 use hyper::body::Incoming;
 use tonic::body::Body;
 
-/// Whether it is a request of gRPC at all.
-pub(super) fn check(request: &Request<Incoming>) -> Result<(), Response<Body>> {
+/// The answer to what is no request of gRPC at all.
+pub(super) fn refusal(request: &Request<Incoming>) -> Option<Response<Body>> {
     if request.method() != Method::POST {
         let allowed = Some((header::ALLOW, "POST"));
-        return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, allowed));
+        return Some(refuse(StatusCode::METHOD_NOT_ALLOWED, allowed));
     }
-    if !is_grpc(request.headers()) {
-        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None));
-    }
-    Ok(())
+    let is_refused = !is_grpc(request.headers());
+    is_refused.then(|| refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None))
 }
 
 /// `application/grpc`, alone, with a subtype (`+proto`) or with parameters.

@@ -29,7 +29,7 @@ use super::asked::{Asked, Whole};
 use super::calls::{Calls, Tally};
 use super::deadline::{TimeLeft, time_left, wanted};
 use super::gate::{Admitted, Gate};
-use super::http::check;
+use super::http::refusal;
 use super::link::{Call, Link, Stream};
 use super::methods::{Access, Ending, Method, Service, Work};
 use super::perform::{Largeness, Performed, admitted, beside, within_deadline};
@@ -91,7 +91,7 @@ impl Router {
     ) -> Response<Answer> {
         let began = Moment::now();
         let mut call = Call::begin(link);
-        if let Err(refused) = check(&request) {
+        if let Some(refused) = refusal(&request) {
             call.send();
             return refused.map(|body| self.answered(body, call, None, None));
         }

@@ -47,8 +47,8 @@ fn what_a_schema_does_not_know_is_seen() {
         ("revisionHistoryLimit: 5", "revisionHistoryLimits: 5"),
         ("revisionHistoryLimit: 5", "revisionHistoryLimit: five"),
         (
-            "jobLabel: app.kubernetes.io/name",
-            "jobLabels: app.kubernetes.io/name",
+            "jobLabel: app.kubernetes.io/instance",
+            "jobLabels: app.kubernetes.io/instance",
         ),
         ("renewBefore: 720h", "renewsBefore: 720h"),
         ("minReplicas: 2", "minReplica: 2"),

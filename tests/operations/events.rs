@@ -88,7 +88,7 @@ fn event(arguments: TokenStream) -> (String, Vec<String>) {
     let name = |part: &&[TokenTree]| {
         let mut words = part.iter().filter_map(|token| match token {
             TokenTree::Ident(word) => Some(word.to_string()),
-            _ => None,
+            TokenTree::Group(_) | TokenTree::Punct(_) | TokenTree::Literal(_) => None,
         });
         words.next().filter(|word| word != "target")
     };

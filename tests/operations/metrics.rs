@@ -77,9 +77,7 @@ async fn every_metric_that_alerts_and_dashboard_ask_for_is_there() {
 #[tokio::test]
 async fn prometheus_has_nothing_to_say_against_the_page() {
     let page = full_page().await;
-    let promtool = std::env::var("PORTCULLIS_TEST_PROMTOOL").expect(
-        "PORTCULLIS_TEST_PROMTOOL is not set: run `make tools`, then `eval \"$(tools/prepare.sh env)\"`",
-    );
+    let promtool = promtool();
     let mut child = Command::new(promtool)
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -94,6 +92,87 @@ async fn prometheus_has_nothing_to_say_against_the_page() {
     let words = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
     assert!(said.status.success() && words.trim().is_empty(), "{words}");
 }
+
+fn promtool() -> String {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a test has no configuration that could be an argument"
+    )]
+    let named = std::env::var("PORTCULLIS_TEST_PROMTOOL");
+    named.expect("`make tools` brings promtool, `make test` says where it is")
+}
+
+/// A metric, labels, and the sum of what has them.
+type Counted<'t> = (&'t str, &'t [(&'t str, &'t str)], f64);
+
+const METHOD: &[(&str, &str)] = &[("grpc_method", "CheckFeature")];
+
+/// What six checks and a call of nothing count.
+const COUNTED: &[Counted<'_>] = &[
+    ("grpc_server_started_total", METHOD, 6.0),
+    (
+        "grpc_server_started_total",
+        &[("grpc_method", "unknown")],
+        1.0,
+    ),
+    ("grpc_server_handled_total", &[("grpc_code", "OK")], 3.0),
+    (
+        "grpc_server_handled_total",
+        &[("grpc_code", "NotFound")],
+        2.0,
+    ),
+    (
+        "grpc_server_handled_total",
+        &[("grpc_code", "InvalidArgument")],
+        1.0,
+    ),
+    (
+        "grpc_server_handled_total",
+        &[("grpc_code", "Unimplemented")],
+        1.0,
+    ),
+    (
+        "grpc_server_handled_total",
+        &[("grpc_code", "Canceled")],
+        0.0,
+    ),
+    ("grpc_server_handling_seconds_count", METHOD, 6.0),
+    (
+        "portcullis_decisions_total",
+        &[("effect", "allow"), ("reason", "PARTNER_SETTING")],
+        2.0,
+    ),
+    (
+        "portcullis_decisions_total",
+        &[("effect", "deny"), ("reason", "ACCOUNT_SETTING")],
+        1.0,
+    ),
+    ("portcullis_decisions_total", &[], 3.0),
+    ("portcullis_cache_hits_total", &[("cache", "unknown")], 1.0),
+    (
+        "portcullis_cache_misses_total",
+        &[("cache", "unknown")],
+        3.0,
+    ),
+    ("portcullis_cache_hits_total", &[("cache", "accounts")], 1.0),
+    (
+        "portcullis_cache_misses_total",
+        &[("cache", "accounts")],
+        4.0,
+    ),
+    ("portcullis_cache_entries", &[("cache", "accounts")], 2.0),
+    ("portcullis_cache_entries", &[("cache", "partners")], 1.0),
+    ("portcullis_cache_entries", &[("cache", "unknown")], 1.0),
+    (
+        "portcullis_store_query_seconds_count",
+        &[("query", "accounts")],
+        3.0,
+    ),
+    ("portcullis_connections", &[], 1.0),
+    ("portcullis_ready", &[], 1.0),
+    ("portcullis_feed_connected", &[], 1.0),
+    ("portcullis_policy_revision", &[], 1.0),
+];
 
 #[tokio::test]
 async fn what_happens_is_counted() {
@@ -119,73 +198,8 @@ async fn what_happens_is_counted() {
     let answer = connection.call("Nothing", &[]).await;
     assert_eq!(answer.grpc().unwrap().code(), Code::Unimplemented);
     let page = Page::of(server.http).await;
-    let method = [("grpc_method", "CheckFeature")];
-    for (name, labels, want) in [
-        ("grpc_server_started_total", &method[..], 6.0),
-        (
-            "grpc_server_started_total",
-            &[("grpc_method", "unknown")],
-            1.0,
-        ),
-        ("grpc_server_handled_total", &[("grpc_code", "OK")], 3.0),
-        (
-            "grpc_server_handled_total",
-            &[("grpc_code", "NotFound")],
-            2.0,
-        ),
-        (
-            "grpc_server_handled_total",
-            &[("grpc_code", "InvalidArgument")],
-            1.0,
-        ),
-        (
-            "grpc_server_handled_total",
-            &[("grpc_code", "Unimplemented")],
-            1.0,
-        ),
-        (
-            "grpc_server_handled_total",
-            &[("grpc_code", "Canceled")],
-            0.0,
-        ),
-        ("grpc_server_handling_seconds_count", &method, 6.0),
-        (
-            "portcullis_decisions_total",
-            &[("effect", "allow"), ("reason", "PARTNER_SETTING")],
-            2.0,
-        ),
-        (
-            "portcullis_decisions_total",
-            &[("effect", "deny"), ("reason", "ACCOUNT_SETTING")],
-            1.0,
-        ),
-        ("portcullis_decisions_total", &[], 3.0),
-        ("portcullis_cache_hits_total", &[("cache", "unknown")], 1.0),
-        (
-            "portcullis_cache_misses_total",
-            &[("cache", "unknown")],
-            3.0,
-        ),
-        ("portcullis_cache_hits_total", &[("cache", "accounts")], 1.0),
-        (
-            "portcullis_cache_misses_total",
-            &[("cache", "accounts")],
-            4.0,
-        ),
-        ("portcullis_cache_entries", &[("cache", "accounts")], 2.0),
-        ("portcullis_cache_entries", &[("cache", "partners")], 1.0),
-        ("portcullis_cache_entries", &[("cache", "unknown")], 1.0),
-        (
-            "portcullis_store_query_seconds_count",
-            &[("query", "accounts")],
-            3.0,
-        ),
-        ("portcullis_connections", &[], 1.0),
-        ("portcullis_ready", &[], 1.0),
-        ("portcullis_feed_connected", &[], 1.0),
-        ("portcullis_policy_revision", &[], 1.0),
-    ] {
-        assert_eq!(page.sum(name, labels), want, "{name} {labels:?}");
+    for (name, labels, want) in COUNTED {
+        assert_eq!(page.sum(name, labels), *want, "{name} {labels:?}");
     }
     assert_eq!(before.sum("portcullis_decisions_total", &[]), 0.0);
     // A caller that leaves has not been answered.

@@ -99,10 +99,15 @@ impl Collector {
 }
 
 fn attributes(pairs: &[KeyValue]) -> BTreeMap<&str, String> {
-    let text = |value: &Option<AnyValue>| match value.as_ref().unwrap().value.as_ref().unwrap() {
-        Value::StringValue(text) => text.clone(),
-        Value::IntValue(number) => number.to_string(),
-        other => format!("{other:?}"),
+    let text = |value: &Option<AnyValue>| {
+        let value = value.as_ref().unwrap().value.as_ref().unwrap();
+        if let Value::StringValue(text) = value {
+            return text.clone();
+        }
+        let Value::IntValue(number) = value else {
+            panic!("{value:?}");
+        };
+        number.to_string()
     };
     pairs
         .iter()
