@@ -14,6 +14,7 @@ pub mod domain;
 pub mod edge;
 pub mod grpc;
 pub mod http;
+pub mod metrics;
 pub mod pem;
 pub mod proto;
 pub mod reload;

@@ -95,14 +95,14 @@ impl Line {
     }
 }
 
-fn effect(effect: Effect) -> &'static str {
+pub(super) fn effect(effect: Effect) -> &'static str {
     match effect {
         Effect::Allow => "allow",
         Effect::Deny => "deny",
     }
 }
 
-fn reason(reason: Reason) -> &'static str {
+pub(super) fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::PlatformRule => "PLATFORM_RULE",
         Reason::PlatformDefault => "PLATFORM_DEFAULT",

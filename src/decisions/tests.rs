@@ -25,7 +25,7 @@ fn account(id: &str) -> AccountId {
 fn tell(log: &DecisionLog, decisions: &[Decision]) {
     let mut call = log.call("BatchCheckFeatures", || None);
     for decision in decisions {
-        call.decided(&account("acme"), "pricing.view", *decision);
+        call.decided(Some(&account("acme")), "pricing.view", *decision);
     }
     call.answered(Revision(7), false);
 }

@@ -15,14 +15,16 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::Service as TowerService;
 
+use crate::clock::Moment;
 use crate::grpc::{
-    MAX_CATALOG_MESSAGE, MAX_MESSAGE, MAX_OPEN_MESSAGE, deadline_exceeded, overloaded, stopping,
+    MAX_CATALOG_MESSAGE, MAX_MESSAGE, MAX_OPEN_MESSAGE, deadline_exceeded, stopping,
 };
 
 use super::admission::Admission;
 use super::answer::Answer;
 use super::aside::Aside;
 use super::asked::{Asked, Whole};
+use super::calls::{Calls, Tally};
 use super::deadline::{TimeLeft, time_left, wanted};
 use super::gate::{Admitted, Gate};
 use super::link::{Call, Link, Stream};
@@ -39,6 +41,7 @@ pub struct Router {
     admission: Arc<Admission>,
     aside: Aside,
     request_timeout: Duration,
+    calls: Arc<Calls>,
 }
 
 impl Router {
@@ -53,7 +56,18 @@ impl Router {
             admission: Arc::new(Admission::new(limits)),
             aside: Aside::new(limits.workers)?,
             request_timeout: limits.request_timeout,
+            calls: Arc::new(Calls::new()),
         })
+    }
+
+    /// Where calls are counted.
+    pub(super) fn calls(&self) -> Arc<Calls> {
+        Arc::clone(&self.calls)
+    }
+
+    /// What bounds how many there are.
+    pub(super) fn admission(&self) -> Arc<Admission> {
+        Arc::clone(&self.admission)
     }
 
     pub(super) fn gate(&self) -> &Gate {
@@ -66,43 +80,52 @@ impl Router {
         link: Arc<Link>,
         request: Request<Incoming>,
     ) -> Response<Answer> {
+        let began = Moment::now();
         let mut call = Call::begin(link);
-        let (response, place, is_stream) = match self.pass(call.link(), request).await {
-            Ok(passed) => {
-                let is_stream = matches!(passed.method.work, Work::Stream(_));
-                let (response, place) = self.work_off(call.link(), passed).await;
-                (response, place, is_stream)
-            }
-            Err(refused) => (refused, None, false),
+        if let Err(refused) = check_http(&request) {
+            call.send();
+            return refused.map(|body| self.answered(body, call, None, None));
+        }
+        let method = self.method(&request);
+        let mut tally = Tally::begin(Arc::clone(call.link()), method, began);
+        let (response, place) = match self.pass(call.link(), method, request).await {
+            Ok(passed) => self.work_off(call.link(), passed).await,
+            Err(refused) => (refused, None),
         };
-        if !is_stream {
+        tally.headed(&response);
+        if !method.is_some_and(|method| matches!(method.work, Work::Stream(_))) {
             call.send();
         }
-        response.map(|body| Answer::new(body, call, place, Arc::clone(&self.admission)))
+        response.map(|body| self.answered(body, call, Some(tally), place))
+    }
+
+    fn answered(
+        &self,
+        body: Body,
+        call: Call,
+        tally: Option<Tally>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Answer {
+        Answer::new(body, (call, tally), place, Arc::clone(&self.admission))
+    }
+
+    /// The method that a request is for, where there is one.
+    fn method(&self, request: &Request<Incoming>) -> Option<Method> {
+        let method = match request.uri().query() {
+            None => Method::at(request.uri().path()),
+            Some(_) => None,
+        };
+        method.filter(|method| self.services.have(method.service))
     }
 
     /// What a request has to pass before anything is done for it.
     async fn pass(
         &self,
         link: &Link,
+        method: Option<Method>,
         mut request: Request<Incoming>,
     ) -> Result<Passed, Response<Body>> {
-        if request.method() != HttpMethod::POST {
-            return Err(refuse(
-                StatusCode::METHOD_NOT_ALLOWED,
-                Some((header::ALLOW, "POST")),
-            ));
-        }
-        if !is_grpc(request.headers()) {
-            return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None));
-        }
-        let method = match request.uri().query() {
-            None => Method::at(request.uri().path()),
-            Some(_) => None,
-        };
-        let method = method
-            .filter(|method| self.services.have(method.service))
-            .ok_or_else(unimplemented)?;
+        let method = method.ok_or_else(unimplemented)?;
         let judged = self.gate.judge(link, request.headers(), method.access);
         let left = time_left(request.headers(), self.request_timeout);
         let caller = self
@@ -292,7 +315,7 @@ impl Router {
             Err(status) => return status.into_http(),
         };
         let Some(stream) = Stream::begin(link) else {
-            return overloaded().into_http();
+            return self.admission.too_many_streams().into_http();
         };
         let wanted = match wanted(request.headers()) {
             Ok(wanted) => wanted,
@@ -347,6 +370,18 @@ struct Passed {
     caller: Option<Admitted>,
     /// How long it may take, where that can be read.
     left: Result<TimeLeft, Status>,
+}
+
+/// Whether it is a request of gRPC at all.
+fn check_http(request: &Request<Incoming>) -> Result<(), Response<Body>> {
+    if request.method() != HttpMethod::POST {
+        let allowed = Some((header::ALLOW, "POST"));
+        return Err(refuse(StatusCode::METHOD_NOT_ALLOWED, allowed));
+    }
+    if !is_grpc(request.headers()) {
+        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None));
+    }
+    Ok(())
 }
 
 /// `application/grpc`, alone, with a subtype (`+proto`) or with parameters.

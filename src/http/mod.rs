@@ -1,6 +1,7 @@
-//! The probes: `/livez` and `/readyz` over plain HTTP.
+//! Probes and metrics over plain HTTP: `/livez`, `/readyz`, `/metrics`.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::edge::Seats;
+use crate::metrics::Page;
 
 /// Whether calls should be sent here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,8 +31,15 @@ const MAX_CONNECTIONS: usize = 256;
 /// How long a peer may take to say what it wants, and to say the next thing.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers probes on `listener` until it is dropped.
-pub async fn serve(listener: TcpListener, readiness: watch::Receiver<Readiness>) {
+/// What makes a page of metrics when one is asked for.
+pub type Pages = dyn Fn() -> Page + Send + Sync;
+
+/// Answers on `listener` until it is dropped.
+pub async fn serve(
+    listener: TcpListener,
+    readiness: watch::Receiver<Readiness>,
+    pages: Arc<Pages>,
+) {
     let seats = Seats::new(MAX_CONNECTIONS);
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -41,10 +50,10 @@ pub async fn serve(listener: TcpListener, readiness: watch::Receiver<Readiness>)
         let Some(seat) = seats.take() else {
             continue;
         };
-        let readiness = readiness.clone();
+        let (readiness, pages) = (readiness.clone(), Arc::clone(&pages));
         tokio::spawn(async move {
             let service = service_fn(move |request| {
-                let response = answer(&request, &readiness.borrow());
+                let response = answer(&request, &readiness.borrow(), &*pages);
                 async move { Ok::<_, Infallible>(response) }
             });
             let connection = http1::Builder::new()
@@ -60,7 +69,11 @@ pub async fn serve(listener: TcpListener, readiness: watch::Receiver<Readiness>)
     }
 }
 
-fn answer(request: &Request<Incoming>, readiness: &Readiness) -> Response<Full<Bytes>> {
+fn answer(
+    request: &Request<Incoming>,
+    readiness: &Readiness,
+    pages: &Pages,
+) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = text(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -80,16 +93,35 @@ fn answer(request: &Request<Incoming>, readiness: &Readiness) -> Response<Full<B
                 format!("not ready: {why}\n"),
             ),
         },
-        _ => text(StatusCode::NOT_FOUND, "/livez and /readyz are here\n"),
+        "/metrics" => match pages().text() {
+            Ok(page) => of_type(Page::MEDIA_TYPE, StatusCode::OK, page),
+            Err(error) => {
+                tracing::error!(%error, "cannot write the metrics");
+                let what = "the metrics cannot be written\n";
+                text(StatusCode::INTERNAL_SERVER_ERROR, what)
+            }
+        },
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "/livez, /readyz and /metrics are here\n",
+        ),
     }
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    of_type("text/plain; charset=utf-8", status, body)
+}
+
+fn of_type(
+    media_type: &'static str,
+    status: StatusCode,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(
         header::CONTENT_TYPE,
-        http::HeaderValue::from_static("text/plain; charset=utf-8"),
+        http::HeaderValue::from_static(media_type),
     );
     response
 }

@@ -5,11 +5,13 @@
 //! (`tests/store_contract.rs`). This module knows the domain and nothing else.
 
 mod change;
+mod condition;
 mod delta;
 mod draft;
 mod error;
 mod import;
 mod matrix_digest;
+mod measured;
 pub mod memory;
 mod plan;
 mod plan_write;
@@ -29,6 +31,7 @@ use crate::domain::{
 };
 
 pub use change::{ChangeEntry, ChangeSubject, MAX_POLLED};
+pub use condition::{Condition, PoolFigures, SchemaFigures};
 pub use delta::{ChangedKeys, Delta, Edit, Edits, MAX_CHANGED_KEYS};
 pub use draft::{By, ChangeDraft};
 pub use error::{StoreError, Unavailable};
@@ -37,6 +40,7 @@ pub use import::{
     Problem,
 };
 pub use matrix_digest::matrix_digest;
+pub use measured::{Measured, Outcome, Queries};
 pub use plan::plan;
 pub use plan_write::{WritePlan, plan_write};
 pub use policies::{
@@ -92,6 +96,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Told when a read was of an older state than one that had been seen before it was sent, or
     /// came from a standby though a primary is there: what answered may be a server that is behind. A store that keeps connections makes new ones.
     fn suspect(&self) {}
+
+    /// How it is now, for operators.
+    fn condition(&self) -> Condition {
+        Condition::default()
+    }
 
     /// Puts what a data file says into the store, in one transaction and as one revision, or as
     /// none where nothing changes.

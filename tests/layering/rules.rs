@@ -17,7 +17,7 @@ const FLOORS: [Floor; 11] = [
         knows: &[],
     },
     Floor {
-        modules: &["clock", "reload", "pem"],
+        modules: &["clock", "reload", "pem", "metrics"],
         knows: &[],
     },
     // Who may call is no matter of what is decided: of the domain it takes the reader of YAML.
@@ -27,7 +27,7 @@ const FLOORS: [Floor; 11] = [
     },
     Floor {
         modules: &["decisions"],
-        knows: &["callers", "clock", "domain"],
+        knows: &["callers", "clock", "metrics", "domain"],
     },
     // Generated, and so known to those alone who speak gRPC or start those who do.
     Floor {
@@ -35,8 +35,8 @@ const FLOORS: [Floor; 11] = [
         knows: &[],
     },
     Floor {
-        modules: &["store", "metrics", "datafile"],
-        knows: &["domain"],
+        modules: &["store", "datafile"],
+        knows: &["clock", "metrics", "domain"],
     },
     Floor {
         modules: &["store::memory", "store::postgres"],
