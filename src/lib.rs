@@ -19,3 +19,4 @@ pub mod pem;
 pub mod proto;
 pub mod reload;
 pub mod store;
+pub mod traces;

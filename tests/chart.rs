@@ -13,6 +13,8 @@ mod helm;
 mod migration;
 #[path = "chart/names.rs"]
 mod names;
+#[path = "chart/notes.rs"]
+mod notes;
 #[path = "chart/objects.rs"]
 mod objects;
 #[path = "chart/program.rs"]

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use crate::callers::CallerId;
 use crate::domain::{AccountId, CatalogAccess, Decision, NotificationKind, Revision};
+use crate::traces::RequestId;
 
 use counts::{Counted, Counts};
 use line::{Line, Shown, Told};
@@ -92,12 +93,12 @@ impl DecisionLog {
         self.queue.dropped()
     }
 
-    /// A call of `method` that begins, of a caller who has proved this, or nothing. `caller` is asked
-    /// only where it matters.
+    /// A call of `method` that begins, of a caller who has proved this, or nothing, and gave it this
+    /// id, or none. `caller` is asked only where it matters.
     pub fn call(
         &self,
         method: &'static str,
-        caller: impl FnOnce() -> Option<CallerId>,
+        caller: impl FnOnce() -> (Option<CallerId>, Option<RequestId>),
     ) -> Call<'_> {
         let is_noted = match self.logged {
             Logged::Off => false,
@@ -105,9 +106,11 @@ impl DecisionLog {
             Logged::Sampled(share) => sample::hit(share),
         };
         let notes = || {
+            let (caller, request_id) = caller();
             Box::new(Notes {
                 method,
-                caller: caller(),
+                caller,
+                request_id,
                 told: Vec::new(),
             })
         };
@@ -133,6 +136,7 @@ pub struct Call<'l> {
 struct Notes {
     method: &'static str,
     caller: Option<CallerId>,
+    request_id: Option<RequestId>,
     told: Vec<Told>,
 }
 
@@ -219,11 +223,13 @@ impl Call<'_> {
         let Notes {
             method,
             caller,
+            request_id,
             told,
         } = *notes;
         let lines = told.into_iter().map(|told| Line {
             method,
             caller: caller.clone(),
+            request_id: request_id.clone(),
             told,
             revision,
             stale,

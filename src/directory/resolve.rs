@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use crate::clock::Moment;
 use crate::domain::{AccountId, Catalog, Head, Revision};
 use crate::store::MAX_LOAD;
+use crate::traces::step;
 
 use super::places::Place;
 use super::request::{Loaded, Reply, Request, Standing, Wanted};
@@ -198,7 +200,15 @@ impl Directory {
             },
             catalog: CatalogAt::View,
         };
-        let mut loads = self.load(missing).await?.into_iter();
+        let mut loads = match missing.is_empty() {
+            true => Vec::new(),
+            false => {
+                self.load(missing)
+                    .instrument(step("directory/load"))
+                    .await?
+            }
+        }
+        .into_iter();
         let mut least_loaded = None;
         for entry in cached {
             let entry = match entry {
@@ -288,9 +298,6 @@ impl Directory {
 
     /// Loads accounts, in their order.
     async fn load(&self, ids: Vec<AccountId>) -> Result<Vec<Loaded>, DirectoryError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
         let places = self.shared.waiting.take(ids.len());
         let shed = || {
             self.shared.counts.shed_waiting();

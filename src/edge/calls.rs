@@ -6,9 +6,11 @@ use std::time::Duration;
 use http::{HeaderMap, Response};
 use http_body::Frame;
 use tonic::Code;
+use tracing::Span;
 
 use super::link::Link;
 use super::methods::{Method, Work};
+use super::trace;
 use crate::clock::Moment;
 use crate::metrics::{Counters, Histogram, Histograms};
 
@@ -124,12 +126,18 @@ pub(super) struct Tally {
     place: usize,
     began: Moment,
     code: Option<Code>,
+    span: Span,
     is_over: bool,
 }
 
 impl Tally {
-    /// A call of `method`, or of none that there is, that began then.
-    pub(super) fn begin(link: Arc<Link>, method: Option<Method>, began: Moment) -> Self {
+    /// A call of `method`, or of none that there is, that began then, and its span.
+    pub(super) fn begin(
+        link: Arc<Link>,
+        method: Option<Method>,
+        began: Moment,
+        span: Span,
+    ) -> Self {
         let place = method.map_or(Method::NOWHERE, |method| method.place());
         link.calls().started.add_one(place);
         Self {
@@ -137,6 +145,7 @@ impl Tally {
             place,
             began,
             code: None,
+            span,
             is_over: false,
         }
     }
@@ -170,6 +179,7 @@ impl Tally {
         calls.handled.add_one(self.place * CODES.len() + index);
         let took = Moment::now().since(self.began);
         calls.handling.observe(self.place, took);
+        trace::end(&self.span, code);
     }
 }
 

@@ -28,6 +28,7 @@ mod server;
 mod services;
 mod stream;
 pub mod tls;
+mod trace;
 mod workers;
 
 pub use calls::MethodCalls;

@@ -14,11 +14,13 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service as TowerService;
+use tracing::Instrument as _;
 
 use crate::clock::Moment;
 use crate::grpc::{
     MAX_CATALOG_MESSAGE, MAX_MESSAGE, MAX_OPEN_MESSAGE, deadline_exceeded, stopping,
 };
+use crate::traces::RequestId;
 
 use super::admission::Admission;
 use super::answer::Answer;
@@ -31,6 +33,7 @@ use super::link::{Call, Link, Stream};
 use super::methods::{Access, Ending, Method, Service, Work};
 use super::perform::{Largeness, Performed, admitted, beside, within_deadline};
 use super::stream::StreamBody;
+use super::trace;
 use super::{Limits, Services};
 
 /// From requests to answers.
@@ -80,18 +83,39 @@ impl Router {
         link: Arc<Link>,
         request: Request<Incoming>,
     ) -> Response<Answer> {
+        let id = trace::request_id(request.headers());
+        let mut response = self.answer_as(link, request, id.as_ref()).await;
+        if let Some(id) = id {
+            trace::echo(response.headers_mut(), &id);
+        }
+        response
+    }
+
+    async fn answer_as(
+        &self,
+        link: Arc<Link>,
+        mut request: Request<Incoming>,
+        id: Option<&RequestId>,
+    ) -> Response<Answer> {
         let began = Moment::now();
         let mut call = Call::begin(link);
         if let Err(refused) = check_http(&request) {
             call.send();
             return refused.map(|body| self.answered(body, call, None, None));
         }
+        if let Some(id) = id {
+            request.extensions_mut().insert(id.clone());
+        }
         let method = self.method(&request);
-        let mut tally = Tally::begin(Arc::clone(call.link()), method, began);
-        let (response, place) = match self.pass(call.link(), method, request).await {
-            Ok(passed) => self.work_off(call.link(), passed).await,
-            Err(refused) => (refused, None),
+        let span = trace::span(method, request.headers(), id);
+        let mut tally = Tally::begin(Arc::clone(call.link()), method, began, span.clone());
+        let worked_off = async {
+            match self.pass(call.link(), method, request).await {
+                Ok(passed) => self.work_off(call.link(), passed).await,
+                Err(refused) => (refused, None),
+            }
         };
+        let (response, place) = worked_off.instrument(span).await;
         tally.headed(&response);
         if !method.is_some_and(|method| matches!(method.work, Work::Stream(_))) {
             call.send();

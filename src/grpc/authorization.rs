@@ -14,7 +14,7 @@ use crate::proto::v1;
 use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::proto::v1::feature_check_result;
 
-use super::caller::proved;
+use super::caller::{proved, request_id};
 use super::status::{Violations, answer_too_large, item, malformed_item, stopping};
 use super::{MAX_MESSAGE, encode, parse};
 
@@ -49,7 +49,8 @@ impl AuthorizationApi {
 
     /// What is noted of this call of `method`.
     fn call<T>(&self, method: &'static str, request: &Request<T>) -> Call<'_> {
-        self.decisions.call(method, || proved(request).cloned())
+        self.decisions
+            .call(method, || (proved(request).cloned(), request_id(request)))
     }
 }
 

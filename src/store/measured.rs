@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use tracing::Instrument as _;
 
 use super::{
     AccountTrace, AccountsPage, CatalogSnapshot, ChangeRecord, ChangesPage, Condition, Import,
@@ -14,6 +15,7 @@ use super::{
 use crate::clock::Moment;
 use crate::domain::{Account, AccountId, Head};
 use crate::metrics::{Histogram, Histograms};
+use crate::traces::step;
 
 /// From a fifth of a millisecond, in which nothing far away answers, to the longest that a catalogue
 /// may take.
@@ -52,19 +54,38 @@ enum Query {
     Trace,
 }
 
-const QUERIES: [(Query, &str); 11] = [
-    (Query::Accounts, "accounts"),
-    (Query::Catalog, "catalog"),
-    (Query::Poll, "poll"),
-    (Query::AnnounceMatrix, "announce_matrix"),
-    (Query::Import, "import"),
-    (Query::Export, "export"),
-    (Query::Write, "write"),
-    (Query::Read, "read"),
-    (Query::ListAccounts, "list_accounts"),
-    (Query::ListChanges, "list_changes"),
-    (Query::Trace, "trace"),
+const QUERIES: [Query; 11] = [
+    Query::Accounts,
+    Query::Catalog,
+    Query::Poll,
+    Query::AnnounceMatrix,
+    Query::Import,
+    Query::Export,
+    Query::Write,
+    Query::Read,
+    Query::ListAccounts,
+    Query::ListChanges,
+    Query::Trace,
 ];
+
+impl Query {
+    /// Its name in metrics, and below `store` in traces.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Accounts => ("accounts", "store/accounts"),
+            Self::Catalog => ("catalog", "store/catalog"),
+            Self::Poll => ("poll", "store/poll"),
+            Self::AnnounceMatrix => ("announce_matrix", "store/announce_matrix"),
+            Self::Import => ("import", "store/import"),
+            Self::Export => ("export", "store/export"),
+            Self::Write => ("write", "store/write"),
+            Self::Read => ("read", "store/read"),
+            Self::ListAccounts => ("list_accounts", "store/list_accounts"),
+            Self::ListChanges => ("list_changes", "store/list_changes"),
+            Self::Trace => ("trace", "store/trace"),
+        }
+    }
+}
 
 /// How a query ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +120,8 @@ impl Queries {
 
     /// By what was asked and how it ended, for what was asked at all.
     pub fn read(&self) -> impl Iterator<Item = (&'static str, Outcome, Histogram)> {
-        QUERIES.into_iter().flat_map(|(query, name)| {
+        QUERIES.into_iter().flat_map(|query| {
+            let (name, _) = query.names();
             let both = OUTCOMES.map(|outcome| (name, outcome, self.0.read(place(query, outcome))));
             let is_asked = both.iter().any(|(_, _, histogram)| histogram.count > 0);
             both.into_iter().filter(move |_| is_asked)
@@ -113,7 +135,8 @@ impl Queries {
         is_failure: impl FnOnce(&E) -> bool,
     ) -> Result<T, E> {
         let began = Moment::now();
-        let answered = asked.await;
+        let (_, name) = query.names();
+        let answered = asked.instrument(step(name)).await;
         let outcome = match answered.as_ref().is_err_and(is_failure) {
             true => Outcome::Error,
             false => Outcome::Ok,
@@ -241,7 +264,7 @@ mod tests {
 
     #[test]
     fn queries_are_at_their_places() {
-        for (place, (query, _)) in QUERIES.iter().enumerate() {
+        for (place, query) in QUERIES.iter().enumerate() {
             assert_eq!(*query as usize, place);
         }
     }

@@ -94,11 +94,7 @@ pub(crate) fn template(helm: &Tool, release: &str, version: &str, more: &[&str])
 pub(crate) fn render(helm: &Tool, release: &str, version: &str, more: &[&str]) -> Release {
     let output = template(helm, release, version, more);
     let what = format!("{release} {more:?} for {version}");
-    assert!(
-        output.status.success(),
-        "{what}: {}",
-        text(&output.stderr)
-    );
+    assert!(output.status.success(), "{what}: {}", text(&output.stderr));
     Release::parse(what, text(&output.stdout))
 }
 

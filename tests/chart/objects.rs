@@ -129,8 +129,13 @@ impl PodOf {
 
 /// Whether a selector of these labels takes what has those.
 pub(crate) fn selects(selector: &Labels, labels: &Labels) -> bool {
-    assert!(!selector.is_empty(), "a selector without labels takes everything");
-    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+    assert!(
+        !selector.is_empty(),
+        "a selector without labels takes everything"
+    );
+    selector
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// Whether an object is a hook, and so made at another time than the release.

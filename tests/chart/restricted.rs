@@ -38,12 +38,18 @@ fn violations(pod: &PodSpec) -> Vec<String> {
         if own.run_as_non_root.or(context.run_as_non_root) != Some(true) {
             found.push(format!("{}: runAsNonRoot", container.name));
         }
-        let seccomp = own.seccomp_profile.clone().or(context.seccomp_profile.clone());
+        let seccomp = own
+            .seccomp_profile
+            .clone()
+            .or(context.seccomp_profile.clone());
         let seccomp = seccomp.map(|profile| profile.type_);
         if !matches!(seccomp.as_deref(), Some("RuntimeDefault" | "Localhost")) {
             found.push(format!("{}: seccompProfile", container.name));
         }
-        let profile = own.app_armor_profile.clone().or(context.app_armor_profile.clone());
+        let profile = own
+            .app_armor_profile
+            .clone()
+            .or(context.app_armor_profile.clone());
         if profile.is_some_and(|profile| profile.type_ == "Unconfined") {
             found.push(format!("{}: appArmorProfile", container.name));
         }
@@ -76,7 +82,11 @@ fn of_container(container: &Container, own: &SecurityContext) -> Vec<String> {
     if own.run_as_user == Some(0) {
         say("runAsUser");
     }
-    if own.proc_mount.as_deref().is_some_and(|mount| mount != "Default") {
+    if own
+        .proc_mount
+        .as_deref()
+        .is_some_and(|mount| mount != "Default")
+    {
         say("procMount");
     }
     if own.se_linux_options.is_some() || own.windows_options.is_some() {
@@ -101,7 +111,12 @@ fn every_pod_meets_the_restricted_standard() {
     for release in releases() {
         for pod in release.pods() {
             let found = violations(&pod.spec);
-            assert!(found.is_empty(), "{} {}: {found:?}", release.what, pod.owner);
+            assert!(
+                found.is_empty(),
+                "{} {}: {found:?}",
+                release.what,
+                pod.owner
+            );
         }
     }
 }
@@ -113,7 +128,11 @@ fn no_pod_can_write_to_its_image_or_hides_a_token() {
             let what = format!("{} {}", release.what, pod.owner);
             let context = pod.container().security_context.clone().unwrap();
             assert_eq!(context.read_only_root_filesystem, Some(true), "{what}");
-            assert_eq!(pod.spec.automount_service_account_token, Some(false), "{what}");
+            assert_eq!(
+                pod.spec.automount_service_account_token,
+                Some(false),
+                "{what}"
+            );
             assert_eq!(pod.spec.enable_service_links, Some(false), "{what}");
             let resources = pod.container().resources.clone().unwrap_or_default();
             let limits = resources.limits.unwrap_or_default();
@@ -132,8 +151,14 @@ fn what_the_standard_forbids_is_seen() {
     assert_eq!(violations(&sound), Vec::<String>::new());
     let cases: [Case; 9] = [
         (|pod| pod.host_network = Some(true), "hostNetwork"),
-        (|pod| pod.security_context = None, "portcullis: runAsNonRoot"),
-        (|pod| pod.security_context = None, "portcullis: seccompProfile"),
+        (
+            |pod| pod.security_context = None,
+            "portcullis: runAsNonRoot",
+        ),
+        (
+            |pod| pod.security_context = None,
+            "portcullis: seccompProfile",
+        ),
         (
             |pod| pod.containers[0].security_context = None,
             "portcullis: allowPrivilegeEscalation",

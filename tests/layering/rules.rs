@@ -17,7 +17,7 @@ const FLOORS: [Floor; 11] = [
         knows: &[],
     },
     Floor {
-        modules: &["clock", "reload", "pem", "metrics"],
+        modules: &["clock", "reload", "pem", "metrics", "traces"],
         knows: &[],
     },
     // Who may call is no matter of what is decided: of the domain it takes the reader of YAML.
@@ -27,7 +27,7 @@ const FLOORS: [Floor; 11] = [
     },
     Floor {
         modules: &["decisions"],
-        knows: &["callers", "clock", "metrics", "domain"],
+        knows: &["callers", "clock", "metrics", "traces", "domain"],
     },
     // Generated, and so known to those alone who speak gRPC or start those who do.
     Floor {
@@ -36,16 +36,16 @@ const FLOORS: [Floor; 11] = [
     },
     Floor {
         modules: &["store", "datafile"],
-        knows: &["clock", "metrics", "domain"],
+        knows: &["clock", "metrics", "traces", "domain"],
     },
     Floor {
         modules: &["store::memory", "store::postgres"],
-        knows: &["store", "metrics", "datafile", "clock", "domain"],
+        knows: &["store", "metrics", "traces", "datafile", "clock", "domain"],
     },
     // Not the adapters: the directory knows the port alone.
     Floor {
         modules: &["directory"],
-        knows: &["store", "metrics", "datafile", "clock", "domain"],
+        knows: &["store", "metrics", "traces", "datafile", "clock", "domain"],
     },
     Floor {
         modules: &["authorizer", "administrator"],
@@ -53,6 +53,7 @@ const FLOORS: [Floor; 11] = [
             "directory",
             "store",
             "metrics",
+            "traces",
             "datafile",
             "clock",
             "domain",
@@ -68,6 +69,7 @@ const FLOORS: [Floor; 11] = [
             "store::postgres",
             "store",
             "metrics",
+            "traces",
             "datafile",
             "proto",
             "decisions",
@@ -91,6 +93,7 @@ const FLOORS: [Floor; 11] = [
             "store::postgres",
             "store",
             "metrics",
+            "traces",
             "datafile",
             "proto",
             "decisions",

@@ -49,7 +49,9 @@ what a pod runs with is to be read from it.
 {{- end }}
 {{- end }}
 {{- range $name, $value := .Values.settings }}
-{{- if not (kindIs "invalid" $value) }}
+{{- /* The program refuses a share where nothing is sampled. */}}
+{{- $isIdle := and (eq $name "decisionLogSample") (ne (toString $.Values.settings.decisionLog) "sampled") }}
+{{- if not (or (kindIs "invalid" $value) $isIdle) }}
 - {{ printf "--%s=%s" (kebabcase $name) (ternary "off" (include "portcullis.word" $value) (and (eq $name "decisionLog") (not $value))) | quote }}
 {{- end }}
 {{- end }}

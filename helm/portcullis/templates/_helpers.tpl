@@ -189,7 +189,7 @@ The database's flags and its volume, for the server and for the migration: (dict
 - name: database
   secret:
     secretName: {{ .secret }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
     items:
       - key: {{ .key }}
         path: url
@@ -219,7 +219,7 @@ A volume with one file of authorities, ca.crt, from a Secret or a ConfigMap.
 {{- if .from.existingSecret }}
   secret:
     secretName: {{ .from.existingSecret }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
 {{- else }}
   configMap:
     name: {{ .from.existingConfigMap }}

@@ -22,7 +22,7 @@ without a restart comes to the program.
 - name: tls
   secret:
     secretName: {{ include "portcullis.tlsSecret" . }}
-    defaultMode: 0440
+    defaultMode: 288 # 0440
     items:
       - key: tls.crt
         path: tls.crt
@@ -53,7 +53,7 @@ without a restart comes to the program.
 {{- /* Without an audience the token is for the API server, which answers who may read its keys. */}}
 - name: cluster
   projected:
-    defaultMode: 0440
+    defaultMode: 288 # 0440
     sources:
       - serviceAccountToken:
           path: token
@@ -127,6 +127,13 @@ The variables of the server. What is empty is left out: an empty variable is sti
 - name: OTEL_TRACES_SAMPLER_ARG
   value: {{ . | quote }}
 {{- end }}
+{{- /* So that a trace tells of which pod it is. The second is expanded by the kubelet, from the first. */}}
+- name: KUBERNETES_POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.namespace.name={{ $.Release.Namespace }},k8s.pod.name=$(KUBERNETES_POD_NAME)
 {{- end }}
 {{- end }}
 {{- with .Values.extraEnv }}
