@@ -48,7 +48,11 @@ impl Connection {
     pub(super) async fn open(args: &ServiceArgs) -> anyhow::Result<Self> {
         let bearer = Bearer::read(args)?;
         let tls = proof::tls(args)?;
-        let endpoint = Endpoint::from_shared(args.endpoint.url(args.scheme()))?
+        // The connector below speaks TLS by itself. For an `https://` address tonic would want to as
+        // well, since another crate has its TLS compiled in: it learns of `https` as the origin alone,
+        // which is what calls say.
+        let endpoint = Endpoint::from_shared(args.endpoint.url(Scheme::Http))?
+            .origin(args.endpoint.url(args.scheme()).parse()?)
             .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))?
             .connect_timeout(args.timeout);
         let to = args.endpoint.clone();
