@@ -10,6 +10,8 @@ mod events;
 mod exposition;
 #[path = "operations/metrics.rs"]
 mod metrics;
+#[path = "operations/sizing.rs"]
+mod sizing;
 #[path = "operations/tables.rs"]
 mod tables;
 #[path = "operations/traces.rs"]

@@ -32,6 +32,9 @@ pub(super) fn run(
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    for (long, file) in args.proofs() {
+        load::check_file(file, long, origins)?;
+    }
     let matrix = load::matrix(&args.matrix, origins)?;
     let about = About {
         store: store_in_words(args),

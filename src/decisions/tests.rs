@@ -83,9 +83,9 @@ fn written(log: &DecisionLog) -> (String, String) {
 fn a_log_that_is_off_asks_for_nothing_and_keeps_nothing() {
     let log = DecisionLog::off();
     let mut call = log.call("CheckFeature", || panic!("asked who calls"));
-    assert!(call.0.is_none());
+    assert!(call.notes.is_none());
     assert_eq!(call.keep(&account("acme")), None);
-    call.decided(&account("acme"), "pricing.view", DENY);
+    call.decided(Some(&account("acme")), "pricing.view", DENY);
     call.routed(NotificationKind::Security, 1, 1, 0);
     call.answered(Revision(7), false);
     assert!(waiting(&log).is_empty());
@@ -106,7 +106,7 @@ fn a_log_of_denials_has_denials_alone() {
 fn a_call_that_is_not_answered_told_nobody_anything() {
     let log = DecisionLog::new(Logged::All);
     let mut call = log.call("CheckFeature", || (None, None));
-    call.decided(&account("acme"), "pricing.view", DENY);
+    call.decided(Some(&account("acme")), "pricing.view", DENY);
     drop(call);
     assert!(waiting(&log).is_empty());
 }
@@ -157,7 +157,7 @@ fn a_line_has_a_field_for_each_part() {
     let web = CallerId::parse("spiffe://portal.example/web").unwrap();
     let id = RequestId::try_from(&b"8f14-e45f"[..]).unwrap();
     let mut call = log.call("CheckFeature", || (Some(web), Some(id)));
-    call.decided(&account("acme"), "pricing.view", DENY);
+    call.decided(Some(&account("acme")), "pricing.view", DENY);
     call.answered(Revision(7), true);
     let mut call = log.call("ResolveRecipients", || (None, None));
     call.routed(NotificationKind::Security, 3, 2, 1);
@@ -193,7 +193,7 @@ fn no_caller_can_write_a_line_or_a_field_of_its_own() {
     let name = name.replace('\u{3000}', ",");
     let log = DecisionLog::new(Logged::All);
     let mut call = log.call("CheckFeature", || (CallerId::parse(&name).ok(), None));
-    call.decided(&account("acme"), "pricing.view", DENY);
+    call.decided(Some(&account("acme")), "pricing.view", DENY);
     call.answered(Revision(7), false);
     let (json, text) = written(&log);
     assert_eq!((json.lines().count(), text.lines().count()), (1, 1));
