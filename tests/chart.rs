@@ -11,6 +11,8 @@ mod documented;
 mod helm;
 #[path = "chart/migration.rs"]
 mod migration;
+#[path = "chart/mounted.rs"]
+mod mounted;
 #[path = "chart/names.rs"]
 mod names;
 #[path = "chart/notes.rs"]

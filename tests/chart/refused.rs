@@ -66,6 +66,20 @@ fn bad_values_are_refused_with_a_word_that_helps() {
     }
 }
 
+#[test]
+fn a_kubernetes_that_is_too_old_is_refused() {
+    for helm in helms() {
+        let more = ["--set", "store=memory"];
+        let output = template(&helm, "gate", "1.27.16", &more);
+        let said = text(&output.stderr);
+        assert!(!output.status.success(), "1.27.16 is taken");
+        assert!(said.contains(">=1.28.0-0"), "{said}");
+        // A seller's version of the oldest is one of it.
+        let output = template(&helm, "gate", "1.28.0-gke.100", &more);
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
 /// A rule without a case would be one that nobody has seen work.
 #[test]
 fn every_rule_of_the_chart_has_a_case() {
