@@ -93,8 +93,13 @@ fn is_address(endpoint: &str) -> bool {
     let Ok(address) = endpoint.parse::<Uri>() else {
         return false;
     };
+    // It is printed, so that it may hold no password.
+    let has_user = address
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'));
     matches!(address.scheme_str(), Some("http" | "https"))
         && address.host().is_some_and(|host| !host.is_empty())
+        && !has_user
 }
 
 fn refused(variable: &str, value: &str, accepted: &str) -> Refused {
@@ -153,6 +158,11 @@ mod tests {
             (
                 vec![(ENDPOINT, "collector:4317")],
                 "`OTEL_EXPORTER_OTLP_ENDPOINT` is `collector:4317`: `http://host:port` or \
+                 `https://host:port` is accepted",
+            ),
+            (
+                vec![(ENDPOINT, "http://me@collector:4317")],
+                "`OTEL_EXPORTER_OTLP_ENDPOINT` is `http://me@collector:4317`: `http://host:port` or \
                  `https://host:port` is accepted",
             ),
             (

@@ -371,6 +371,19 @@ mod tests {
     }
 
     #[test]
+    fn no_log_has_spans() {
+        for value in ["trace", "portcullis=trace", "info,portcullis::trace=info"] {
+            let filter = LogFilter::parse(value).unwrap().filter();
+            let lines = tracing_subscriber::fmt().with_env_filter(filter).finish();
+            let is_heard = tracing::subscriber::with_default(
+                lines,
+                || tracing::enabled!(target: SPANS, tracing::Level::INFO),
+            );
+            assert!(!is_heard, "{value}");
+        }
+    }
+
+    #[test]
     fn a_secret_has_no_debug() {
         let secret = Secret::parse(" postgres://u:hunter2@db/p\n").unwrap();
         assert_eq!(format!("{secret:?}"), "Secret(…)");
