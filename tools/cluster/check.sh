@@ -5,7 +5,7 @@ set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd -- "$here/../.." && pwd)
-readonly here root chart=$root/helm/portcullis
+readonly here root chart=$root/helm/portcullis values=$root/tests/chart/values
 # shellcheck source=database.sh
 . "$here/database.sh"
 
@@ -64,9 +64,9 @@ begin_namespace() {
     objects >"$work/before"
 } >/dev/null
 
-# What tests/chart/values/everything.yaml names and does not make. There is no cert-manager here: its Secret is made by
-# hand, under the name that the chart gives it.
-everything_brings() {
+# What values files name and the chart does not make. There is no cert-manager here: its Secret is made by hand, under
+# the name that the chart gives it.
+operator_brings() {
     local url
     url=$(database_url "$namespace")
     kubectl -n "$namespace" delete secret portcullis-database
@@ -76,8 +76,11 @@ everything_brings() {
     kubectl -n "$namespace" create configmap database-authorities --from-file bundle.pem="$work/ca.crt"
     kubectl -n "$namespace" create secret generic client-authorities --from-file "$work/ca.crt"
     certificate server /CN=portcullis "DNS:portcullis.$namespace.svc"
-    kubectl -n "$namespace" create secret generic portcullis-tls --type kubernetes.io/tls \
-        --from-file tls.crt="$work/server.crt" --from-file tls.key="$work/server.key" --from-file "$work/ca.crt"
+    local secret
+    for secret in portcullis-tls portcullis-server; do
+        kubectl -n "$namespace" create secret generic $secret --type kubernetes.io/tls \
+            --from-file tls.crt="$work/server.crt" --from-file tls.key="$work/server.key" --from-file "$work/ca.crt"
+    done
     certificate client /CN=test "URI:spiffe://portal.example/ns/web/sa/test"
     kubectl -n "$namespace" create secret tls test-client --cert "$work/client.crt" --key "$work/client.key"
     kubectl create priorityclass portal-critical --value 1000 --dry-run=client -o yaml | kubectl apply -f -
@@ -113,7 +116,7 @@ postgres=(--set database.existingSecret=portcullis-database)
 try_out() {
     begin_namespace "$1-memory"
     succeeds "install --wait, in memory" h install portcullis "$chart" --wait --timeout 2m --set store=memory
-    succeeds "test" h test portcullis --logs --timeout 2m
+    works "in memory"
     uninstall
     nothing_new "after a try-out"
 }
@@ -154,27 +157,63 @@ wrong_password() {
     nothing_new "after a wrong password, but the Job of the migration"
 }
 
+# works WHEN runs the test of the release. It takes a refusal for an answer, and this does not: the account that is asked
+# about is not there, and only who may ask is told so.
+works() {
+    succeeds "test $1" h test portcullis --logs --timeout 2m
+    grep -qE '^check +(allow|NOT_FOUND)' "$work/output" || fail "the test's call was refused $1"
+}
+
+# A program that is newer than the schema waits for the migration, and the migration does not wait for it.
+behind() {
+    begin_namespace "$1-behind"
+    old_schema "$namespace"
+    succeeds "install over an old schema, without the migration" h install portcullis "$chart" "${postgres[@]}" --set migration.enabled=false
+    fails_with "timed out" kubectl -n "$namespace" rollout status deployment/portcullis --timeout 15s
+    succeeds "upgrade --wait, with the migration" h upgrade portcullis "$chart" --wait --timeout 4m "${postgres[@]}"
+    [ "$(schema_version "$namespace")" = 2 ] || fail "the schema is not up to date"
+    succeeds "uninstall" h uninstall portcullis
+}
+
 life() {
     begin_namespace "$1"
-    everything_brings >/dev/null
+    operator_brings >/dev/null
     objects >"$work/before"
-    old_schema "$namespace"
-    succeeds "install --wait over an old schema" h install portcullis "$chart" --wait --timeout 4m "${postgres[@]}"
-    [ "$(schema_version "$namespace")" = 2 ] || fail "the schema is not up to date after the install"
-    succeeds "test" h test portcullis --logs --timeout 2m
-    succeeds "upgrade --wait with everything on" h upgrade portcullis "$chart" --wait --timeout 4m \
-        -f "$root/tests/chart/values/everything.yaml"
-    succeeds "test with everything on" h test portcullis --logs --timeout 2m
-    succeeds "upgrade without --wait" h upgrade portcullis "$chart" "${postgres[@]}" --set settings.log=debug
-    succeeds "rolled out" kubectl -n "$namespace" rollout status deployment/portcullis --timeout 3m
+    succeeds "install --wait" h install portcullis "$chart" --wait --timeout 4m "${postgres[@]}"
     "$CLUSTER_PORTCULLIS" import --database-url "$(database_url "$namespace" | sed "s/database.data.svc/$CLUSTER_MASTER/")" \
         "$root/demo/demo.yaml" >"$work/output" 2>&1 || fail "the demo data is not taken"
-    under_load "restart" kubectl -n "$namespace" rollout restart deployment/portcullis
-    under_load "upgrade" h upgrade portcullis "$chart" "${postgres[@]}" --set settings.log=info
-    succeeds "rollback --wait" h rollback portcullis 2 --wait --timeout 4m
-    succeeds "test after the rollback" h test portcullis --logs --timeout 2m
+    works "after the install"
+    succeeds "upgrade --wait with everything on" h upgrade portcullis "$chart" --wait --timeout 4m -f "$values/everything.yaml"
+    works "with everything on"
+    succeeds "upgrade --wait to tokens of the cluster" h upgrade portcullis "$chart" --wait --timeout 4m -f "$values/jwt.yaml"
+    works "with tokens of the cluster"
+    succeeds "upgrade without --wait" h upgrade portcullis "$chart" "${postgres[@]}"
+    succeeds "it is rolled out" kubectl -n "$namespace" rollout status deployment/portcullis --timeout 3m
+    # The last pods before spoke TLS, and the calls that follow do not.
+    two_pods_left
+    under_load "a restart" kubectl -n "$namespace" rollout restart deployment/portcullis
+    under_load "an upgrade" h upgrade portcullis "$chart" "${postgres[@]}" --set settings.log=debug
+    under_load "an upgrade to an image that is not there, and a rollback" broken_upgrade
+    succeeds "rollback --wait to everything on" h rollback portcullis 2 --wait --timeout 4m
+    works "after the rollback"
     uninstall
     nothing_new "after an uninstall"
+}
+
+# Without the migration, which would be the first to miss its image.
+broken_upgrade() {
+    if h upgrade portcullis "$chart" --wait --timeout 15s "${postgres[@]}" \
+        --set image.repository=nowhere --set migration.enabled=false; then return 1; fi
+    h rollback portcullis --wait --timeout 2m
+}
+
+# A rollout is over when its last old pod begins to end.
+two_pods_left() {
+    local end=$((SECONDS + 60))
+    until [ "$(kubectl -n "$namespace" get pods -l app.kubernetes.io/component=server -o name | wc -l)" -eq 2 ]; do
+        [ "$SECONDS" -lt "$end" ] || fail "old pods do not end"
+        sleep 0.5
+    done
 }
 
 # under_load WHAT COMMAND... runs a command that replaces all pods, while calls go on.
@@ -187,8 +226,7 @@ under_load() {
     sleep 2
     "$@" >"$work/output" 2>&1 || fail "$what: $*"
     kubectl -n "$namespace" rollout status deployment/portcullis --timeout 3m >"$work/output" 2>&1 || fail "$what: it did not end"
-    # The last pod of the old ones has still to go.
-    sleep 12
+    two_pods_left
     kill -TERM "$calls"
     if ! wait "$calls"; then
         cp -- "$work/load" "$work/output"
@@ -202,11 +240,11 @@ dry_runs() {
     begin_namespace "$1-dry"
     # A pod is not taken before its service account is there, and what is only tried is not.
     kubectl -n "$namespace" create serviceaccount portcullis-test >/dev/null
-    local values
-    for values in "$root"/tests/chart/values/*.yaml; do
-        h template portcullis "$chart" -f "$values" >"$work/objects.yaml"
+    local file
+    for file in "$values"/*.yaml; do
+        h template portcullis "$chart" -f "$file" >"$work/objects.yaml"
         kubectl -n "$namespace" apply --server-side --dry-run=server --warnings-as-errors -f "$work/objects.yaml" >"$work/output" 2>&1 ||
-            fail "the API server does not take ${values##*/}"
+            fail "the API server does not take ${file##*/}"
     done
     say "the API server takes the objects of all values files"
 }
@@ -220,7 +258,7 @@ start_database
 for helm in ${HELM_PROGRAMS:?the programs to install with}; do
     name=helm$("$helm" version --template '{{.Version}}' | sed 's/^v\([0-9]*\).*/\1/')
     say "--- $("$helm" version --short), Kubernetes $(kubectl version -o json | sed -n 's/.*"gitVersion": "v\(.*\)".*/\1/p' | tail -n 1)"
-    for part in ${CHECK_PARTS:-dry_runs refusals try_out wrong_password life}; do
+    for part in ${CHECK_PARTS:-dry_runs refusals try_out wrong_password behind life}; do
         "$part" "$name"
     done
 done
