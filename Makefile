@@ -49,7 +49,7 @@ cluster-test: tools ## Install the chart on a real Kubernetes with Helm 3 and 4,
 	@variables=$$($(PREPARE) env) && eval "$$variables" && \
 	helms="$$($(PREPARE) path helm) $$($(PREPARE) path helm4)" && \
 	cargo build --locked && \
-	CLUSTER_PORTCULLIS=$$PWD/target/debug/portcullis HELM_PROGRAMS=$$helms tools/cluster/with.sh tools/cluster/check.sh
+	CLUSTER_PORTCULLIS=$${CARGO_TARGET_DIR:-$$PWD/target}/debug/portcullis HELM_PROGRAMS=$$helms tools/cluster/with.sh tools/cluster/check.sh
 
 chart-docs: ## Write the chart's README from the comments in its values.yaml
 	@$(PREPARE) helm-docs

@@ -6,7 +6,7 @@ set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd -- "$here/../.." && pwd)
 readonly here root chart=$root/helm/portcullis values=$root/tests/chart/values
-# shellcheck source=database.sh
+# shellcheck source=tools/cluster/database.sh
 . "$here/database.sh"
 
 work=$(mktemp -d)
@@ -47,7 +47,7 @@ fails_with() {
     grep -qF -- "$words" "$work/output" || fail "it was refused without the words \"$words\": $*"
 }
 
-# Every object of the namespace, without what Kubernetes puts there and without what is written about objects.
+# Every object of the namespace, Helm's own Secrets among them, without what Kubernetes puts there and without what is written about objects.
 objects() {
     kubectl -n "$namespace" get "$kinds" -o name --ignore-not-found | grep -v \
         -e '^event' -e '^configmap/kube-root-ca.crt$' -e '^serviceaccount/default$' -e '^lease' || true
@@ -60,7 +60,8 @@ begin_namespace() {
     kubectl label namespace "$namespace" pod-security.kubernetes.io/{enforce,warn}=restricted
     kubectl -n "$namespace" create secret generic portcullis-database --from-literal url="$(database_url "$namespace")"
     kubectl -n "$namespace" create secret generic wrong-password --from-literal url="$(database_url "$namespace" | sed 's/:secret@/:wrong@/')"
-    kubectl wait --for create -n "$namespace" serviceaccount/default configmap/kube-root-ca.crt --timeout 30s
+    # What Kubernetes puts into each namespace.
+    timeout 60 bash -c "until kubectl -n '$namespace' get serviceaccount/default configmap/kube-root-ca.crt; do sleep 0.2; done" 2>&1
     objects >"$work/before"
 } >/dev/null
 
@@ -127,7 +128,6 @@ refusals() {
     while IFS='|' read -r words arguments; do
         # shellcheck disable=SC2086 # these are flags
         fails_with "$words" h install portcullis "$chart" --wait --timeout 30s $arguments
-        [ -z "$(h list --all --short 2>/dev/null)" ] || fail "a release is there after $arguments"
     done <<'EOT'
 database.existingSecret is not set|
 replicaCoun|--set store=memory --set replicaCoun=1
@@ -151,7 +151,6 @@ wrong_password() {
     kubectl -n "$namespace" logs job/portcullis-migrate >"$work/output" 2>&1 || true
     grep -q "password" "$work/output" || fail "the migration does not say that the password is wrong"
     sed 's/^/       /' "$work/output" | tail -n 1
-    [ -z "$(h list --all --short)" ] || fail "a release is there after a wrong password"
     # The Job stays for its log until its time is over, or the next install; everything else is gone.
     kubectl -n "$namespace" delete job portcullis-migrate >/dev/null
     nothing_new "after a wrong password, but the Job of the migration"
