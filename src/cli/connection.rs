@@ -48,9 +48,7 @@ impl Connection {
     pub(super) async fn open(args: &ServiceArgs) -> anyhow::Result<Self> {
         let bearer = Bearer::read(args)?;
         let tls = proof::tls(args)?;
-        // The connector below speaks TLS by itself. For an `https://` address tonic would want to as
-        // well, since another crate has its TLS compiled in: it learns of `https` as the origin alone,
-        // which is what calls say.
+        // TLS is the connector's: by an address that said so the library would want it of its own.
         let endpoint = Endpoint::from_shared(args.endpoint.url(Scheme::Http))?
             .origin(args.endpoint.url(args.scheme()).parse()?)
             .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))?

@@ -102,8 +102,8 @@ fn check(file: &str, notes: &str) {
         "{notes}"
     );
     assert_eq!(
-        says("demo data from memory"),
-        is_one_of(&["memory", "jwt-elsewhere"]),
+        says("It serves from memory"),
+        is_one_of(&["memory", "data-file", "jwt-elsewhere"]),
         "{notes}"
     );
 }

@@ -51,6 +51,7 @@ impl Given {
             "jwks.json" => KEYS.clone(),
             "callers.yaml" => "callers:\n  - { id: somebody, roles: [check] }\n".to_owned(),
             "matrix.yaml" => MATRIX.to_owned(),
+            "data.yaml" => DATA.to_owned(),
             "token" => "a.b.c".to_owned(),
             other => panic!("what is in `{other}`?"),
         }
@@ -58,6 +59,8 @@ impl Given {
 }
 
 const MATRIX: &str = include_str!("../../src/domain/matrix.yaml");
+
+const DATA: &str = include_str!("../../demo/demo.yaml");
 
 /// A JWK Set with one key.
 static KEYS: LazyLock<String> = LazyLock::new(|| {
@@ -201,7 +204,7 @@ fn asks(file: &str, mut args: Vec<String>, port: u16) {
     let said =
         String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     let (code, want) = match file {
-        "memory" => (0, "check   allow  northwind-games"),
+        "memory" | "data-file" => (0, "check   allow  northwind-games"),
         // Its authority is one of the image's, and here there is none.
         "jwt-elsewhere" => (2, "no TLS"),
         // What is in place of a token is none, and without TLS there is none.

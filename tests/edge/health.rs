@@ -47,7 +47,7 @@ async fn probes() {
         ("GET", "/livez", 200, "alive"),
         ("GET", "/readyz", 200, "ready"),
         ("GET", "/readyz?verbose", 200, "ready"),
-        ("GET", "/", 404, "/livez and /readyz"),
+        ("GET", "/", 404, "/livez, /readyz and /metrics"),
         ("GET", "/livez/", 404, ""),
         ("GET", "/LIVEZ", 404, ""),
         ("POST", "/livez", 405, "GET"),

@@ -98,7 +98,12 @@ async fn a_cached_account_takes_less_than_a_kibibyte_and_a_half() {
 /// How long it takes to count what is counted of a check that is cached: that it began, ended and
 /// how long it took, what was decided, and where it was looked for.
 fn counting() -> Duration {
-    const BOUNDS: [Duration; 4] = [1, 10, 100, 1_000].map(Duration::from_micros);
+    const BOUNDS: [Duration; 4] = [
+        Duration::from_micros(1),
+        Duration::from_micros(10),
+        Duration::from_micros(100),
+        Duration::from_millis(1),
+    ];
     const TIMES: u32 = 100_000;
     let (counters, times) = (Counters::new(64), Histograms::new(4, &BOUNDS));
     let began = Instant::now();

@@ -3,6 +3,13 @@ What the container is started with, one flag a line. Each setting is passed, als
 what a pod runs with is to be read from it.
 */}}
 {{- define "portcullis.args" -}}
+{{ include "portcullis.ownArgs" . }}
+{{- range .Values.extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "portcullis.ownArgs" -}}
 - serve
 - --listen={{ include "portcullis.listen" (dict "root" . "port" 50051) }}
 - --http-listen={{ include "portcullis.listen" (dict "root" . "port" 9090) }}
@@ -54,9 +61,6 @@ what a pod runs with is to be read from it.
 {{- if not (or (kindIs "invalid" $value) $isIdle) }}
 - {{ printf "--%s=%s" (kebabcase $name) (ternary "off" (include "portcullis.word" $value) (and (eq $name "decisionLog") (not $value))) | quote }}
 {{- end }}
-{{- end }}
-{{- range .Values.extraArgs }}
-- {{ . | quote }}
 {{- end }}
 {{- end -}}
 

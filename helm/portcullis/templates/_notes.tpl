@@ -11,7 +11,7 @@ where there is a cluster.
 Portcullis {{ .Values.image.tag | default .Chart.AppVersion }} is at {{ include "portcullis.url" . }}
 Clients that balance by themselves ask dns:///{{ include "portcullis.headless" . }}.{{ $ns }}.svc:50051
 {{ if eq .Values.store "memory" }}
-It serves demo data from memory: what is changed is gone when the pod is.
+It serves from memory, demo data unless extraArgs name others: what is changed is gone when the pod is.
 {{ else if not .Values.migration.enabled }}
 migration.enabled is false: pods are not ready before the schema fits. Run `portcullis migrate` against the database.
 {{ end }}

@@ -224,7 +224,7 @@ Times are compared with each other here; the program would not start with these,
 
 {{- define "portcullis.validateExtras" -}}
 {{- $given := dict -}}
-{{- range include "portcullis.args" (merge (dict "Values" (merge (dict "extraArgs" list) .Values)) .) | fromYamlArray -}}
+{{- range include "portcullis.ownArgs" . | fromYamlArray -}}
 {{- $_ := set $given (splitList "=" . | first) true -}}
 {{- end -}}
 {{- range .Values.extraArgs -}}
