@@ -159,6 +159,8 @@ wrong_password() {
 # works WHEN runs the test of the release. It takes a refusal for an answer, and this does not: the account that is asked
 # about is not there, and only who may ask is told so.
 works() {
+    # Where TLS is switched on or off, one of before would not understand.
+    old_pods_gone
     succeeds "test $1" h test portcullis --logs --timeout 2m
     grep -qE '^check +(allow|NOT_FOUND)' "$work/output" || fail "the test's call was refused $1"
 }
@@ -189,7 +191,7 @@ life() {
     succeeds "upgrade without --wait" h upgrade portcullis "$chart" "${postgres[@]}"
     succeeds "it is rolled out" kubectl -n "$namespace" rollout status deployment/portcullis --timeout 3m
     # The last pods before spoke TLS, and the calls that follow do not.
-    two_pods_left
+    old_pods_gone
     under_load "a restart" kubectl -n "$namespace" rollout restart deployment/portcullis
     under_load "an upgrade" h upgrade portcullis "$chart" "${postgres[@]}" --set settings.log=debug
     under_load "an upgrade to an image that is not there, and a rollback" broken_upgrade
@@ -206,10 +208,10 @@ broken_upgrade() {
     h rollback portcullis --wait --timeout 2m
 }
 
-# A rollout is over when its last old pod begins to end.
-two_pods_left() {
-    local end=$((SECONDS + 60))
-    until [ "$(kubectl -n "$namespace" get pods -l app.kubernetes.io/component=server -o name | wc -l)" -eq 2 ]; do
+# A rollout is over when its last old pod begins to end, and for a moment a Service's address may still lead to that one.
+old_pods_gone() {
+    local end=$((SECONDS + 90))
+    until [ -z "$(kubectl -n "$namespace" get pods -o jsonpath='{.items[*].metadata.deletionTimestamp}')" ]; do
         [ "$SECONDS" -lt "$end" ] || fail "old pods do not end"
         sleep 0.5
     done
@@ -225,7 +227,7 @@ under_load() {
     sleep 2
     "$@" >"$work/output" 2>&1 || fail "$what: $*"
     kubectl -n "$namespace" rollout status deployment/portcullis --timeout 3m >"$work/output" 2>&1 || fail "$what: it did not end"
-    two_pods_left
+    old_pods_gone
     kill -TERM "$calls"
     if ! wait "$calls"; then
         cp -- "$work/load" "$work/output"
