@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test soak h2spec dashboard tools helm4 chart-docs image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
+.PHONY: help run test soak h2spec dashboard tools helm4 chart-docs cluster-test image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
 
 PREPARE := tools/prepare.sh
 
@@ -45,6 +45,15 @@ tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl,
 helm4: ## Make Helm 4 ready too, and test the chart with it as well
 	@$(PREPARE) postgres grpcurl h2spec promtool helm kubeconform helm4
 	@$(MAKE) --no-print-directory test ARGS="--test chart"
+
+# Not a part of `ci`, because building Kubernetes takes so long. tools/cluster/README.md says what it is.
+cluster-test: tools ## Install the chart on a real Kubernetes with Helm 3 and 4, as root (the first time takes up to an hour)
+	@$(PREPARE) helm4
+	@tools/cluster/prepare.sh
+	@variables=$$($(PREPARE) env) && eval "$$variables" && \
+	helms="$$($(PREPARE) path helm) $$($(PREPARE) path helm4)" && \
+	cargo build --locked && \
+	CLUSTER_PORTCULLIS=$${CARGO_TARGET_DIR:-$$PWD/target}/debug/portcullis HELM_PROGRAMS=$$helms tools/cluster/with.sh tools/cluster/check.sh
 
 chart-docs: ## Write the chart's README from the comments in its values.yaml
 	@$(PREPARE) helm-docs

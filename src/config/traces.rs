@@ -161,9 +161,9 @@ mod tests {
                  `https://host:port` is accepted",
             ),
             (
-                vec![(ENDPOINT, "http://me@collector:4317")],
-                "`OTEL_EXPORTER_OTLP_ENDPOINT` is `http://me@collector:4317`: `http://host:port` or \
-                 `https://host:port` is accepted",
+                vec![(ENDPOINT, "http://me:secret@collector:4317")],
+                "`OTEL_EXPORTER_OTLP_ENDPOINT` is a value that is not shown, for it may hold a \
+                 password: `http://host:port` or `https://host:port` is accepted",
             ),
             (
                 vec![collector, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")],

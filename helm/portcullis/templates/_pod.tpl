@@ -156,7 +156,11 @@ so that pods of an old version do not count while it is replaced.
       {{- include "portcullis.identity" (dict "root" $ "component" "server") | nindent 6 }}
   matchLabelKeys: [pod-template-hash]
 {{- end }}
-{{- else if .Values.topologySpreadConstraints }}
-{{ toYaml .Values.topologySpreadConstraints }}
+{{- else }}
+{{- /* Without a selector a constraint counts no pod, and so spreads none. */}}
+{{- $selector := dict "matchLabels" (include "portcullis.identity" (dict "root" . "component" "server") | fromYaml) }}
+{{- range .Values.topologySpreadConstraints }}
+{{ list (merge (dict) . (dict "labelSelector" $selector)) | toYaml }}
+{{- end }}
 {{- end }}
 {{- end -}}
