@@ -36,7 +36,7 @@ const FLOORS: [Floor; 11] = [
     },
     Floor {
         modules: &["store", "datafile"],
-        knows: &["domain"],
+        knows: &["metrics", "traces", "domain"],
     },
     Floor {
         modules: &["store::memory", "store::postgres", "store::measured"],
