@@ -48,7 +48,7 @@ pub(super) async fn run(args: &HealthcheckArgs, over_grpc: bool) -> anyhow::Resu
 }
 
 /// Asks a service anywhere, over gRPC: first for its health, then for a decision. That there is no
-/// such account, or that this caller may not ask, shows as well that it works.
+/// such account shows as well that it works, and so does that who shows no proof may not ask.
 async fn ask_service(args: &HealthcheckArgs) -> anyhow::Result<Verdict> {
     let connection = Connection::open(&args.service).await?;
     let mut health = HealthClient::new(connection.line());
@@ -78,7 +78,7 @@ async fn ask_service(args: &HealthcheckArgs) -> anyhow::Result<Verdict> {
             let reason = words::reason(answer.reason);
             output::print(&format!("check   {effect}  {asked}  {reason}\n"))?;
         }
-        Err(status) if is_answer(&status) => {
+        Err(status) if is_answer(&status, args.service.is_proved()) => {
             output::print(&format!("check   {}\n", refusal::line(&status)))?;
         }
         Err(status) => return Err(connection.failure(&status)),
@@ -86,11 +86,9 @@ async fn ask_service(args: &HealthcheckArgs) -> anyhow::Result<Verdict> {
     Ok(Verdict::Yes)
 }
 
-fn is_answer(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::NotFound | Code::Unauthenticated | Code::PermissionDenied
-    )
+fn is_answer(status: &Status, is_proved: bool) -> bool {
+    let is_refusal = status.code() == Code::Unauthenticated;
+    status.code() == Code::NotFound || (is_refusal && !is_proved)
 }
 
 /// An address to connect to: an unspecified one means every address of this machine.

@@ -102,7 +102,7 @@ pub enum Command {
     /// Ask a running service whether it is ready; exit code 0 or 2
     ///
     /// One on this machine by its probes; with --endpoint one anywhere over gRPC, its health and
-    /// then a decision. That it does not let this caller decide is an answer: it works.
+    /// then a decision. Without a certificate or a token, that it wants one is an answer too.
     Healthcheck(HealthcheckArgs),
 }
 

@@ -207,8 +207,10 @@ fn asks(file: &str, mut args: Vec<String>, port: u16) {
         "memory" | "data-file" => (0, "check   allow  northwind-games"),
         // Its authority is one of the image's, and here there is none.
         "jwt-elsewhere" => (2, "no TLS"),
-        // What is in place of a token is none, and without TLS there is none.
-        "jwt" | "jwt-mesh" | "everything" | "cert-manager" => (0, "check   UNAUTHENTICATED"),
+        // What is in place of a token is none.
+        "jwt" | "everything" | "cert-manager" => (2, "UNAUTHENTICATED"),
+        // Without TLS no token is sent.
+        "jwt-mesh" => (0, "check   UNAUTHENTICATED"),
         _ => (0, "check   NOT_FOUND"),
     };
     assert_eq!(output.status.code(), Some(code), "{file}: {said}");
