@@ -14,8 +14,8 @@ use crate::directory::Directory;
 use crate::edge;
 use crate::http::Readiness;
 use crate::metrics::Page;
+use crate::store::Store;
 use crate::store::measured::Queries;
-use crate::store::{Store, matrix_digest};
 
 /// Everything that is counted anywhere.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(super) struct Exposition {
     pub(super) decisions: DecisionLog,
     pub(super) trust: trust::Figures,
     pub(super) readiness: watch::Receiver<Readiness>,
+    /// Of the matrix.
+    pub(super) digest: String,
 }
 
 impl Exposition {
@@ -72,7 +74,7 @@ impl Exposition {
         });
         page.counters(
             "grpc_server_handled_total",
-            "Calls that ended, by status; one that its caller left is Canceled.",
+            "Calls that ended, by status; Canceled where there was none: the caller left, or was cut off.",
             handled,
         );
         page.histograms(
@@ -280,11 +282,10 @@ impl Exposition {
             "1 where /readyz says so.",
             *self.readiness.borrow() == Readiness::Ready,
         );
-        let digest = matrix_digest(self.directory.matrix());
         page.numbers(
             "portcullis_matrix_info",
             "The feature matrix that decisions are made by.",
-            [(vec![("digest", digest.as_str())], 1)],
+            [(vec![("digest", self.digest.as_str())], 1)],
         );
         page.numbers(
             "portcullis_build_info",

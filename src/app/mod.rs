@@ -34,7 +34,7 @@ use crate::http::{self, Readiness};
 use crate::store::measured::{Measured, Queries};
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
-use crate::store::{Import, PolicyStore, Store};
+use crate::store::{Import, PolicyStore, Store, matrix_digest};
 
 use exposition::Exposition;
 use trust::Trust;
@@ -238,6 +238,7 @@ impl Bound {
             decisions,
             trust: self.trust.figures,
             readiness: readiness.clone(),
+            digest: matrix_digest(directory.matrix()),
         };
         let probes = tokio::spawn(http::serve(
             self.probes,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
@@ -64,26 +65,41 @@ async fn ask_service(args: &HealthcheckArgs) -> anyhow::Result<Verdict> {
             status.as_str_name()
         );
     }
-    output::print("health  SERVING\n")?;
     let mut service = AuthorizationServiceClient::new(connection.line());
     let request = CheckFeatureRequest {
         account_id: args.account.clone(),
         feature: "services.order".to_owned(),
         consistency: None,
     };
-    let asked = format!("{}  services.order", escaped(&args.account));
-    match connection.outcome(service.check_feature(request)).await? {
+    let check = match connection.outcome(service.check_feature(request)).await? {
         Ok(answer) => {
             let (effect, _) = words::effect(answer.effect)?;
             let reason = words::reason(answer.reason);
-            output::print(&format!("check   {effect}  {asked}  {reason}\n"))?;
+            format!(
+                "{effect}  {}  services.order  {reason}",
+                escaped(&args.account)
+            )
         }
-        Err(status) if is_answer(&status, args.service.is_proved()) => {
-            output::print(&format!("check   {}\n", refusal::line(&status)))?;
+        Err(status) if is_answer(&status, args.service.is_proved()) => refusal::line(&status),
+        Err(status) => {
+            tell(args, None)?;
+            return Err(connection.failure(&status));
         }
-        Err(status) => return Err(connection.failure(&status)),
-    }
+    };
+    tell(args, Some(&check))?;
     Ok(Verdict::Yes)
+}
+
+/// Says that it is healthy, and what became of the check.
+fn tell(args: &HealthcheckArgs, check: Option<&str>) -> anyhow::Result<()> {
+    let text = match args.service.json {
+        true => format!("{}\n", json!({ "health": "SERVING", "check": check })),
+        false => {
+            let check = check.map_or_else(String::new, |check| format!("check   {check}\n"));
+            format!("health  SERVING\n{check}")
+        }
+    };
+    output::print(&text)
 }
 
 fn is_answer(status: &Status, is_proved: bool) -> bool {

@@ -91,7 +91,7 @@ fn execute(invocation: Invocation, environment: &Environment) -> anyhow::Result<
         Command::Account { command } => wait_for(account::run(&command, environment.user())),
         Command::Matrix(args) => matrix::run(&args, &origins),
         Command::Healthcheck(args) => {
-            let over_grpc = origins.given("endpoint");
+            let over_grpc = origins.on_command_line("endpoint");
             wait_for(healthcheck::run(&args, over_grpc))
         }
     }

@@ -136,8 +136,17 @@ pub struct HealthcheckArgs {
 
 impl HealthcheckArgs {
     pub(super) fn check(&self, origins: &Origins) -> Result<(), Refused> {
-        if origins.given("endpoint") {
+        // Not by its variable: a container may have that for other commands, and its probe is about itself.
+        if origins.on_command_line("endpoint") {
             return self.service.check(origins);
+        }
+        for long in ["account", "json"] {
+            if origins.on_command_line(long) {
+                return Err(Refused::new(format!(
+                    "{} is for a service that is asked over gRPC: --endpoint names it",
+                    origins.name(long)
+                )));
+            }
         }
         if self.http_listen.port() == 0 {
             return Err(Refused::new(format!(

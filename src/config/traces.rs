@@ -13,8 +13,20 @@ use super::text::shown;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CERTIFICATE";
-const NAME: &str = "OTEL_SERVICE_NAME";
+/// The more special one first.
+const CERTIFICATES: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE",
+];
+/// What the exporter would not heed.
+const UNKNOWN: [&str; 6] = [
+    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+    "OTEL_EXPORTER_OTLP_COMPRESSION",
+    "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+];
 
 /// Of each variable, the values that do.
 const CHOICES: [(&str, &[&str]); 4] = [
@@ -39,8 +51,11 @@ const CHOICES: [(&str, &[&str]); 4] = [
 pub struct Traces {
     /// The collector, `http://` or `https://`.
     pub endpoint: String,
-    /// PEM file with the authorities that its certificate is judged by; none: the system's.
-    pub ca: Option<PathBuf>,
+    /// Whether it is asked over TLS.
+    pub has_tls: bool,
+    /// PEM file with the authorities that its certificate is judged by, and the variable that names it;
+    /// none: the system's.
+    pub ca: Option<(&'static str, PathBuf)>,
     /// Whether the variables name this service themselves.
     pub is_named: bool,
 }
@@ -60,15 +75,23 @@ impl Traces {
             (None, Some(endpoint)) => (ENDPOINT, endpoint),
             (None, None) => return Ok(None),
         };
-        let is_disabled =
-            value("OTEL_SDK_DISABLED")?.is_some_and(|it| it.eq_ignore_ascii_case("true"));
+        let is_disabled = value("OTEL_SDK_DISABLED")?;
+        if is_disabled.is_some_and(|is| is.eq_ignore_ascii_case("true"))
+            || value("OTEL_TRACES_EXPORTER")? == Some("none")
+        {
+            return Ok(None);
+        }
         for (variable, accepted) in CHOICES {
             if let Some(value) = value(variable)?.filter(|value| !accepted.contains(value)) {
                 return Err(refused(variable, value, &words(accepted)));
             }
         }
-        if is_disabled || value("OTEL_TRACES_EXPORTER")? == Some("none") {
-            return Ok(None);
+        for variable in UNKNOWN {
+            if value(variable)?.is_some() {
+                return Err(Refused::new(format!(
+                    "`{variable}` is set, and traces cannot be sent in this way: leave it out"
+                )));
+            }
         }
         if let Some(share) = value("OTEL_TRACES_SAMPLER_ARG")? {
             let in_range = |share: &f64| (0.0..=1.0).contains(share);
@@ -77,29 +100,38 @@ impl Traces {
                 return Err(refused(variable, share, "a number from 0 to 1"));
             }
         }
-        if !is_address(endpoint) {
+        let Some(has_tls) = is_tls(endpoint) else {
             let accepted = "`http://host:port` or `https://host:port`";
             return Err(refused(variable, endpoint, accepted));
+        };
+        let mut ca = None;
+        for variable in CERTIFICATES {
+            let file = value(variable)?.map(|file| (variable, PathBuf::from(file)));
+            ca = ca.or(file);
         }
+        let attributes = value("OTEL_RESOURCE_ATTRIBUTES")?.unwrap_or_default();
+        let mut attributes = attributes.split(',').map(str::trim);
         Ok(Some(Self {
             endpoint: endpoint.to_owned(),
-            ca: value(CERTIFICATE)?.map(PathBuf::from),
-            is_named: value(NAME)?.is_some(),
+            has_tls,
+            ca,
+            is_named: value("OTEL_SERVICE_NAME")?.is_some()
+                || attributes.any(|attribute| attribute.starts_with("service.name=")),
         }))
     }
 }
 
-fn is_address(endpoint: &str) -> bool {
-    let Ok(address) = endpoint.parse::<Uri>() else {
-        return false;
-    };
+/// Whether an address is one of TLS; none where it is no address.
+fn is_tls(endpoint: &str) -> Option<bool> {
+    let address: Uri = endpoint.parse().ok()?;
     // It is printed, so that it may hold no password.
-    let has_user = address
-        .authority()
-        .is_some_and(|authority| authority.as_str().contains('@'));
-    matches!(address.scheme_str(), Some("http" | "https"))
-        && address.host().is_some_and(|host| !host.is_empty())
-        && !has_user
+    let has_user = address.authority()?.as_str().contains('@');
+    let is_whole = !has_user && address.host().is_some_and(|host| !host.is_empty());
+    match address.scheme_str()? {
+        "http" => is_whole.then_some(false),
+        "https" => is_whole.then_some(true),
+        _ => None,
+    }
 }
 
 fn refused(variable: &str, value: &str, accepted: &str) -> Refused {
@@ -140,12 +172,35 @@ mod tests {
         assert_eq!(found.endpoint, "http://collector:4317");
         let other = (TRACES_ENDPOINT, "https://traces:4317");
         let found = read(&[collector, other]).unwrap().unwrap();
-        assert_eq!(found.endpoint, "https://traces:4317");
+        assert_eq!(
+            (&*found.endpoint, found.has_tls),
+            ("https://traces:4317", true)
+        );
+        let own = ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "own.pem");
+        let all = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "all.pem");
+        let found = read(&[collector, all, own]).unwrap().unwrap();
+        assert_eq!(found.ca, Some((own.0, PathBuf::from(own.1))));
+        for (variable, value) in [
+            ("OTEL_SERVICE_NAME", "checks"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "team=a, service.name=checks"),
+        ] {
+            assert!(
+                read(&[collector, (variable, value)])
+                    .unwrap()
+                    .unwrap()
+                    .is_named
+            );
+        }
         for off in [
             vec![],
             vec![(ENDPOINT, "")],
             vec![collector, ("OTEL_SDK_DISABLED", "true")],
             vec![collector, ("OTEL_TRACES_EXPORTER", "none")],
+            vec![
+                collector,
+                ("OTEL_SDK_DISABLED", "TRUE"),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+            ],
         ] {
             assert_eq!(read(&off), Ok(None));
         }
@@ -172,6 +227,11 @@ mod tests {
             (
                 vec![collector, ("OTEL_TRACES_EXPORTER", "zipkin")],
                 "`OTEL_TRACES_EXPORTER` is `zipkin`: `otlp` or `none` is accepted",
+            ),
+            (
+                vec![collector, ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")],
+                "`OTEL_EXPORTER_OTLP_COMPRESSION` is set, and traces cannot be sent in this way: \
+                 leave it out",
             ),
             (
                 vec![collector, ("OTEL_TRACES_SAMPLER_ARG", "10%")],

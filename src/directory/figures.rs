@@ -103,7 +103,7 @@ impl Directory {
         let view = shared.published.view();
         Figures {
             revision: view.applied.revision(),
-            lag: view.age(now).unwrap_or_else(|| now.since(shared.began)),
+            lag: now.since(shared.published.confirmed().unwrap_or(shared.began)),
             is_listening: shared.is_listening.load(Ordering::Relaxed),
             stale_after,
             max_stale,

@@ -110,6 +110,7 @@ impl Directory {
                 CatalogAt::Version(version) => Some(version),
             };
             self.ask(|reply| Request::Catalog { version, reply })
+                .instrument(step("directory/catalog"))
                 .await??;
         }
         Err(restless())
@@ -267,6 +268,7 @@ impl Directory {
                     reply,
                     place: Arc::clone(&place),
                 })
+                .instrument(step("directory/load_alone"))
                 .await??;
             let revision = loaded.read.head.revision;
             if !loaded.read.primary || revision < view.applied.revision() {

@@ -102,24 +102,29 @@ impl Calls {
 
     fn of(&self, place: usize, method: Option<Method>) -> MethodCalls {
         let (service, name) = method.map_or(("unknown", "unknown"), |method| method.names());
-        let handled = CODES.iter().enumerate().map(|(code, name)| {
-            let index = place * CODES.len() + code;
-            (*name, self.handled.total(index))
-        });
+        // Before those that began, or more would have ended than began.
+        let handled: Vec<_> = CODES
+            .iter()
+            .enumerate()
+            .map(|(code, name)| {
+                let index = place * CODES.len() + code;
+                (*name, self.handled.total(index))
+            })
+            .collect();
         let is_stream = method.is_some_and(|method| matches!(method.work, Work::Stream(_)));
         MethodCalls {
             kind: method.map_or("unary", Method::kind),
             service,
             method: name,
             started: self.started.total(place),
-            handled: handled.collect(),
+            handled,
             handling: (!is_stream).then(|| self.handling.read(place)),
         }
     }
 }
 
 /// One call, counted when it began and when it is over. One that is dropped before it has a status
-/// was left by its caller.
+/// was left by its caller, unless it panicked.
 #[derive(Debug)]
 pub(super) struct Tally {
     link: Arc<Link>,
@@ -185,13 +190,20 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.code.get_or_insert(Code::Internal);
+        }
         self.end();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::edge::gate::Peer;
+    use crate::edge::seats::Seats;
 
     #[test]
     fn every_status_has_the_name_of_its_number() {
@@ -205,6 +217,59 @@ mod tests {
                 other => other.to_owned(),
             };
             assert_eq!(*name, want);
+        }
+    }
+
+    fn tally(calls: &Arc<Calls>) -> Tally {
+        let link = Link::new(
+            Peer::Unknown,
+            Seats::new(1).take().unwrap(),
+            Arc::clone(calls),
+            CancellationToken::new(),
+        );
+        Tally::begin(link, None, Moment::now(), Span::none())
+    }
+
+    #[test]
+    fn a_call_is_counted_once_by_its_first_last_word() {
+        let calls = Arc::new(Calls::new());
+        let trailers = |code: Code| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-status", i32::from(code).into());
+            headers
+        };
+        let mut answered = tally(&calls);
+        answered.framed(&Frame::data(()));
+        answered.framed(&Frame::<()>::trailers(trailers(Code::Ok)));
+        drop(answered);
+        let mut refused = tally(&calls);
+        let mut response = Response::new(());
+        *response.headers_mut() = trailers(Code::NotFound);
+        refused.headed(&response);
+        drop(refused);
+        drop(tally(&calls));
+        let panics = tally(&calls);
+        let panicked = std::thread::spawn(move || {
+            let _panics = panics;
+            panic!("as a handler may");
+        });
+        assert!(panicked.join().is_err());
+        let read = calls.read();
+        let unknown = read.last().unwrap();
+        let handled: Vec<_> = unknown
+            .handled
+            .iter()
+            .filter(|(_, times)| *times > 0)
+            .collect();
+        let want = ["OK", "Canceled", "NotFound", "Internal"].map(|code| (code, 1));
+        assert_eq!(handled, want.iter().collect::<Vec<_>>());
+        assert_eq!((unknown.method, unknown.started), ("unknown", 4));
+    }
+
+    #[test]
+    fn every_reason_for_a_cut_is_at_its_place() {
+        for (place, cut) in crate::edge::connection::Cut::ALL.iter().enumerate() {
+            assert_eq!(*cut as usize, place, "{}", cut.name());
         }
     }
 

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -62,6 +63,8 @@ pub(super) enum Cut {
     Handshake,
     /// TLS was not agreed on, or its certificate was not good.
     Tls,
+    /// It does not speak HTTP/2, or not as it should.
+    Protocol,
     /// It sent or provoked more frames than it may.
     Flood,
     /// It was silent, and did not answer a ping.
@@ -73,11 +76,12 @@ pub(super) enum Cut {
 }
 
 impl Cut {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::TurnedAway,
         Self::GaveWay,
         Self::Handshake,
         Self::Tls,
+        Self::Protocol,
         Self::Flood,
         Self::Keepalive,
         Self::Untaken,
@@ -91,6 +95,7 @@ impl Cut {
             Self::GaveWay => "gave_way",
             Self::Handshake => "handshake",
             Self::Tls => "tls",
+            Self::Protocol => "protocol",
             Self::Flood => "flood",
             Self::Keepalive => "keepalive",
             Self::Untaken => "untaken",
@@ -140,10 +145,7 @@ async fn begin(
     let calls = Arc::clone(&service.figures.calls);
     let leaving = service.drain.child_token();
     let Some(tls) = &service.tls else {
-        let begun = in_time(patience, &leaving, async {
-            Ok(guard::begin(&mut stream).await?)
-        })
-        .await?;
+        let begun = in_time(patience, &leaving, first_frame(&mut stream)).await?;
         let (guarded, pulse) = Guard::new(stream, begun);
         let link = Link::new(Peer::Unknown, seat, calls, leaving);
         return Box::pin(speak(guarded, pulse, link, service)).await;
@@ -157,10 +159,7 @@ async fn begin(
     let accepted = async { acceptor.accept(stream).await.map_err(no_tls) };
     let accepted = in_time(patience, &leaving, accepted);
     let mut stream = Box::pin(accepted).await?;
-    let begun = in_time(patience, &leaving, async {
-        Ok(guard::begin(&mut stream).await?)
-    })
-    .await?;
+    let begun = in_time(patience, &leaving, first_frame(&mut stream)).await?;
     let (_, session) = stream.get_ref();
     let peer = service.router.gate().peer(session.peer_certificates());
     let link = Link::new(peer, seat, calls, leaving);
@@ -179,6 +178,16 @@ async fn in_time<T>(
         done = timeout_at(patience, done) => done.map_err(late)?,
         () = leaving.cancelled() => Err(io::Error::other("the service drains").into()),
     }
+}
+
+/// Waits for the first frame, and takes offence at what is none.
+async fn first_frame<I: AsyncRead + AsyncWrite + Unpin>(stream: &mut I) -> Result<Bytes, Ended> {
+    guard::begin(stream)
+        .await
+        .map_err(|error| match error.kind() == io::ErrorKind::InvalidData {
+            true => Ended::Cut(Cut::Protocol, "the peer does not speak HTTP/2"),
+            false => Ended::ByPeer(error),
+        })
 }
 
 /// A peer that hangs up in the middle of a handshake has not failed it.
@@ -261,9 +270,18 @@ fn broken(error: hyper::Error, pulse: &Pulse) -> Ended {
     if pulse.flooded() {
         return Ended::Cut(Cut::Flood, "the peer sent more frames than it may");
     }
-    match error.is_timeout() {
-        true => Ended::Cut(Cut::Keepalive, "the peer did not answer a ping"),
-        false => Ended::ByPeer(io::Error::other(error)),
+    if error.is_timeout() {
+        return Ended::Cut(Cut::Keepalive, "the peer did not answer a ping");
+    }
+    let h2 =
+        std::error::Error::source(&error).and_then(|source| source.downcast_ref::<h2::Error>());
+    match h2.filter(|h2| h2.is_library()).and_then(h2::Error::reason) {
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Ended::Cut(
+            Cut::Flood,
+            "the peer sent more frames than the library takes",
+        ),
+        Some(_) => Ended::Cut(Cut::Protocol, "the peer broke the rules of HTTP/2"),
+        None => Ended::ByPeer(io::Error::other(error)),
     }
 }
 

@@ -55,10 +55,13 @@ pub(super) fn span(method: Option<Method>, headers: &HeaderMap, id: Option<&Requ
 
 /// How it ended.
 pub(super) fn end(span: &Span, code: Code) {
-    span.record("rpc.grpc.status_code", i32::from(code));
-    if is_fault(code) {
-        span.record("otel.status_code", "error");
-    }
+    // Inside, for that is when a span ends: that it is dropped is not noticed.
+    span.in_scope(|| {
+        span.record("rpc.grpc.status_code", i32::from(code));
+        if is_fault(code) {
+            span.record("otel.status_code", "error");
+        }
+    });
 }
 
 /// Whether the service is to blame for a status, as OpenTelemetry has it.

@@ -12,7 +12,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::edge::Seats;
 use crate::metrics::Page;
@@ -41,6 +41,7 @@ pub async fn serve(
     pages: Arc<Pages>,
 ) {
     let seats = Seats::new(MAX_CONNECTIONS);
+    let one_page = Arc::new(Semaphore::new(1));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             seats.free_one();
@@ -51,10 +52,21 @@ pub async fn serve(
             continue;
         };
         let (readiness, pages) = (readiness.clone(), Arc::clone(&pages));
+        let one_page = Arc::clone(&one_page);
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let response = answer(&request, &readiness.borrow(), &*pages);
-                async move { Ok::<_, Infallible>(response) }
+            let service = service_fn(move |request: Request<Incoming>| {
+                // Not held while the answer is made: whoever changes it would wait for that.
+                let now = readiness.borrow().clone();
+                let (pages, one_page) = (Arc::clone(&pages), Arc::clone(&one_page));
+                async move {
+                    let is_page =
+                        request.method() == Method::GET && request.uri().path() == "/metrics";
+                    let response = match is_page {
+                        true => page(pages, &one_page).await,
+                        false => answer(&request, &now),
+                    };
+                    Ok::<_, Infallible>(response)
+                }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -69,11 +81,25 @@ pub async fn serve(
     }
 }
 
-fn answer(
-    request: &Request<Incoming>,
-    readiness: &Readiness,
-    pages: &Pages,
-) -> Response<Full<Bytes>> {
+/// A page of metrics. It takes milliseconds to make, which whoever lives on this runtime must not wait
+/// for, and is made once at a time, however many ask.
+async fn page(pages: Arc<Pages>, one_page: &Semaphore) -> Response<Full<Bytes>> {
+    let _one = one_page.acquire().await;
+    let made = tokio::task::spawn_blocking(move || pages().text()).await;
+    match made {
+        Ok(Ok(page)) => of_type(Page::MEDIA_TYPE, StatusCode::OK, page),
+        Ok(Err(error)) => unwritten(&error),
+        Err(error) => unwritten(&error),
+    }
+}
+
+fn unwritten(error: &dyn std::fmt::Display) -> Response<Full<Bytes>> {
+    tracing::error!(%error, "cannot write the metrics");
+    let what = "the metrics cannot be written\n";
+    text(StatusCode::INTERNAL_SERVER_ERROR, what)
+}
+
+fn answer(request: &Request<Incoming>, readiness: &Readiness) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = text(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -93,14 +119,8 @@ fn answer(
                 format!("not ready: {why}\n"),
             ),
         },
-        "/metrics" => match pages().text() {
-            Ok(page) => of_type(Page::MEDIA_TYPE, StatusCode::OK, page),
-            Err(error) => {
-                tracing::error!(%error, "cannot write the metrics");
-                let what = "the metrics cannot be written\n";
-                text(StatusCode::INTERNAL_SERVER_ERROR, what)
-            }
-        },
+        // Asked for with HEAD: that it is there.
+        "/metrics" => of_type(Page::MEDIA_TYPE, StatusCode::OK, Bytes::new()),
         _ => text(
             StatusCode::NOT_FOUND,
             "/livez, /readyz and /metrics are here\n",

@@ -4,10 +4,16 @@
 //! write in turns would cost more than all else that is done for a cached check.
 
 use std::cell::Cell;
+use std::num::NonZeroUsize;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// So many shares there are. Threads beyond that share them, which costs time and no count.
-const SHARES: usize = 16;
+/// So many shares there are: more than threads that count, a few for each core. Threads beyond that
+/// share them, which costs time and no count.
+static SHARES: LazyLock<usize> = LazyLock::new(|| {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (4 * cores).max(16)
+});
 /// Numbers in a line: 128 bytes, because processors fetch pairs of cache lines.
 const IN_LINE: usize = 16;
 
@@ -28,7 +34,7 @@ impl Counters {
         let lines = count.div_ceil(IN_LINE);
         let share = || (0..lines).map(|_| Line::default()).collect();
         Self {
-            shares: (0..SHARES).map(|_| share()).collect(),
+            shares: (0..*SHARES).map(|_| share()).collect(),
         }
     }
 
@@ -69,7 +75,7 @@ fn own_share() -> usize {
     }
     OWN.with(|own| {
         if own.get() == NONE {
-            own.set(NEXT.fetch_add(1, Ordering::Relaxed) % SHARES);
+            own.set(NEXT.fetch_add(1, Ordering::Relaxed) % *SHARES);
         }
         own.get()
     })
@@ -83,7 +89,8 @@ mod tests {
     fn nothing_is_lost_between_threads() {
         let counters = Counters::new(IN_LINE + 1);
         std::thread::scope(|scope| {
-            for _ in 0..2 * SHARES {
+            let threads = 2 * *SHARES;
+            for _ in 0..threads {
                 scope.spawn(|| {
                     for _ in 0..1_000 {
                         counters.add_one(IN_LINE);
@@ -92,8 +99,8 @@ mod tests {
                 });
             }
         });
-        assert_eq!(counters.total(IN_LINE), 2_000 * SHARES as u64);
-        assert_eq!(counters.total(0), 14 * SHARES as u64);
+        assert_eq!(counters.total(IN_LINE), 2_000 * *SHARES as u64);
+        assert_eq!(counters.total(0), 14 * *SHARES as u64);
         assert_eq!(counters.total(1), 0);
     }
 

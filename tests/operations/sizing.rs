@@ -69,7 +69,7 @@ async fn a_cached_account_takes_less_than_a_kibibyte_and_a_half() {
     let cached = page.sum("portcullis_cache_entries", &[("cache", "accounts")]);
     assert_eq!(cached, f64::from(u32::try_from(accounts).unwrap()));
     let resident = server.resident();
-    let each = (resident - before) * 1024 / u64::try_from(accounts - BATCH).unwrap();
+    let each = resident.saturating_sub(before) * 1024 / u64::try_from(accounts - BATCH).unwrap();
 
     let computed = server.computed();
     for number in 0..CHECKS {

@@ -224,6 +224,32 @@ async fn a_call_is_a_span_below_its_callers() {
 }
 
 #[tokio::test]
+async fn a_stream_is_a_span_as_long_as_it_lasts() {
+    const LASTS: Duration = Duration::from_millis(300);
+    let collector = Collector::default();
+    let endpoint = format!("http://{}", collector.listen().await);
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+    ];
+    let server = Process::start(&[], &variables, folder.path());
+    probe::until_ready(server.http).await;
+    let connection = Connection::open(server.grpc).await;
+    let mut watch = connection.request("/portcullis.v1.AuthorizationService/WatchChanges");
+    let timeout = format!("{}m", LASTS.as_millis()).parse().unwrap();
+    watch.headers_mut().insert("grpc-timeout", timeout);
+    let answer = connection.send(watch, frame(&[])).await.unwrap();
+    assert_eq!(answer.grpc().unwrap().code(), Code::DeadlineExceeded);
+    let spans = collector.spans(1).await;
+    let span = &spans[0];
+    let lasted = Duration::from_nanos(span.end_time_unix_nano - span.start_time_unix_nano);
+    assert!(lasted >= LASTS, "{lasted:?}");
+    // Of OpenTelemetry's, where the service is to blame.
+    assert_eq!(span.status.as_ref().map_or(0, |status| status.code), 2);
+}
+
+#[tokio::test]
 async fn a_collector_that_is_away_costs_no_answer() {
     let folder = tempfile::tempdir().unwrap();
     let variables = [
@@ -243,6 +269,20 @@ async fn a_collector_that_is_away_costs_no_answer() {
             Code::Ok
         );
     }
+    let said = async {
+        while !server.log().contains("traces cannot be exported") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    within("a word of it", said).await;
+    for _ in 0..20 {
+        connection
+            .call("CheckFeature", &check("northwind-games"))
+            .await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let log = server.log();
+    assert_eq!(log.matches("traces cannot be exported").count(), 1, "{log}");
     assert_eq!(server.end().await, Some(0));
 }
 

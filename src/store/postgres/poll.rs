@@ -80,8 +80,12 @@ pub(super) async fn poll(
         lease.end(rows)
     })
     .await;
+    // A table is missing, or a column: of a schema that there is none of, or that is too new.
     if let Err(StoreError::Schema(_)) = rows {
-        schema.send_replace(Some(migrate::MISSING));
+        schema.send_modify(|seen| match seen {
+            Some(seen) => seen.fits = false,
+            None => *seen = Some(migrate::MISSING),
+        });
     }
     let rows = rows?;
     if let Some(first) = rows.first() {
