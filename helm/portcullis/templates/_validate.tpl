@@ -54,21 +54,13 @@ while install, upgrade and template stop here before anything is applied.
 {{- end -}}
 {{- with .Values.podDisruptionBudget -}}
 {{- if .enabled -}}
-{{- $min := not (kindIs "invalid" .minAvailable) -}}
-{{- $max := not (kindIs "invalid" .maxUnavailable) -}}
-{{- if and $min $max -}}
+{{- if not (or (kindIs "invalid" .minAvailable) (kindIs "invalid" .maxUnavailable)) -}}
 {{- fail "podDisruptionBudget.minAvailable and podDisruptionBudget.maxUnavailable are both set: set one of them, and the other to null" -}}
-{{- end -}}
-{{- if not (or $min $max) -}}
-{{- fail "podDisruptionBudget.enabled is true: set podDisruptionBudget.maxUnavailable or podDisruptionBudget.minAvailable" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.updateStrategy -}}
-{{- if and (eq (toString .type) "Recreate") .rollingUpdate -}}
-{{- fail "updateStrategy.rollingUpdate is set, and updateStrategy.type is Recreate: set updateStrategy.rollingUpdate to null" -}}
-{{- end -}}
-{{- if .rollingUpdate -}}
+{{- if and (ne .type "Recreate") .rollingUpdate -}}
 {{- if and (has (toString .rollingUpdate.maxSurge) (list "0" "0%")) (has (toString .rollingUpdate.maxUnavailable) (list "0" "0%")) -}}
 {{- fail "updateStrategy.rollingUpdate.maxSurge and updateStrategy.rollingUpdate.maxUnavailable are both 0: no pod could ever be replaced" -}}
 {{- end -}}
