@@ -77,7 +77,7 @@ app.kubernetes.io/component: {{ . }}
 
 {{- define "portcullis.image" -}}
 {{- with .Values.image -}}
-{{- .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end -}}
+{{- with .registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end -}}
 {{- end -}}
 {{- end -}}
 
