@@ -153,6 +153,14 @@ Whether keys come from the cluster's API server, for which a pod needs a token.
 {{- if and (include "portcullis.hasJwt" .) .Values.auth.jwt.jwks.inCluster (not .Values.auth.jwt.jwks.existingConfigMap) -}}yes{{- end -}}
 {{- end -}}
 
+{{/*
+Whether the test shows a token: one of the cluster, where those are what callers show, and never without TLS. One that is
+refused would make the test fail, while without any it is told UNAUTHENTICATED, which is an answer.
+*/}}
+{{- define "portcullis.testHasToken" -}}
+{{- if and .Values.tests.enabled (include "portcullis.asksCluster" .) (include "portcullis.hasTls" .) -}}yes{{- end -}}
+{{- end -}}
+
 {{- define "portcullis.ownMatrix" -}}
 {{- if .Values.matrix.content -}}yes{{- end -}}
 {{- end -}}
