@@ -27,6 +27,8 @@ mod refused;
 mod restricted;
 #[path = "chart/schemas.rs"]
 mod schemas;
+#[path = "chart/single.rs"]
+mod single;
 #[path = "chart/wiring.rs"]
 mod wiring;
 

@@ -115,7 +115,7 @@ fn a_token_is_there_for_those_who_need_one() {
         ("mtls", false, false),
         ("jwt", true, true),
         ("jwt-mesh", false, false),
-        ("jwt-elsewhere", false, true),
+        ("jwt-elsewhere", false, false),
         ("everything", true, true),
     ] {
         let release = release(file);
@@ -137,7 +137,12 @@ fn a_token_is_there_for_those_who_need_one() {
 
 #[test]
 fn who_tests_the_release_has_a_role_and_is_who_it_says() {
-    for (file, want) in [("jwt", true), ("everything", true), ("mtls", false)] {
+    for (file, want) in [
+        ("jwt", true),
+        ("everything", true),
+        ("mtls", false),
+        ("jwt-elsewhere", false),
+    ] {
         let release = release(file);
         let callers = release
             .all::<ConfigMap>()
@@ -150,6 +155,8 @@ fn who_tests_the_release_has_a_role_and_is_who_it_says() {
             .find(|pod| pod.owner.starts_with("Pod/"));
         let account = account.unwrap().spec.service_account_name;
         assert_eq!(account.is_some(), want, "{file}");
+        let is_named = callers.to_string().contains("gate-portcullis-test");
+        assert_eq!(is_named, want, "{file}");
         let Some(account) = account else { continue };
         let id = format!("system:serviceaccount:{}:{account}", super::helm::NAMESPACE);
         let lines = callers["callers"].as_array().unwrap();

@@ -85,6 +85,22 @@ fn check(file: &str, notes: &str) {
         "{notes}"
     );
 
+    assert_eq!(
+        says("create token SERVICEACCOUNT --audience portcullis > token"),
+        is_one_of(&["jwt", "everything", "cert-manager"]),
+        "{notes}"
+    );
+    assert_eq!(
+        says("its check is answered UNAUTHENTICATED"),
+        is_one_of(&["jwt-elsewhere", "jwt-mesh"]),
+        "{notes}"
+    );
+    assert_eq!(
+        says("delete pod -l app.kubernetes.io/component=test,app.kubernetes.io/instance=gate"),
+        file != "bare",
+        "{notes}"
+    );
+
     let is_open = !has_tls && file != "jwt-mesh";
     assert_eq!(
         says("WARNING: auth.mode is none. Whoever can connect may do everything"),

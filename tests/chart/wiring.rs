@@ -235,6 +235,37 @@ fn budgets_autoscalers_and_policies_are_about_the_server() {
     assert_eq!(seen.len(), 5, "{seen:?}");
 }
 
+/// The ports of addresses that the values name, where what goes out is restricted.
+#[test]
+fn what_is_asked_by_its_address_is_let_out_to() {
+    let ports = |file: &str| -> Vec<IntOrString> {
+        let policies = release(file).all::<NetworkPolicy>();
+        let specs = policies.into_iter().map(|policy| policy.spec.unwrap());
+        let of_server = specs.filter(|spec| spec.ingress.is_some());
+        of_server
+            .flat_map(|spec| spec.egress.unwrap())
+            .flat_map(|rule| rule.ports.unwrap_or_default())
+            .map(|port| port.port.unwrap())
+            .collect()
+    };
+    let elsewhere = ports("jwt-elsewhere");
+    assert!(elsewhere.contains(&IntOrString::Int(8443)), "{elsewhere:?}");
+    assert!(
+        elsewhere.contains(&IntOrString::Int(14317)),
+        "{elsewhere:?}"
+    );
+    let everything = ports("everything");
+    assert!(
+        everything.contains(&IntOrString::Int(6443)),
+        "{everything:?}"
+    );
+    assert!(
+        everything.contains(&IntOrString::Int(4317)),
+        "{everything:?}"
+    );
+    assert!(!everything.contains(&IntOrString::Int(8443)));
+}
+
 #[test]
 fn a_pod_has_the_time_to_drain() {
     for release in releases() {

@@ -51,7 +51,7 @@ The same for a pod, without the chart's version: a new chart alone is no reason 
 */}}
 {{- define "portcullis.podLabels" -}}
 {{- $version := .root.Values.image.tag | default .root.Chart.AppVersion | trunc 63 | trimAll "-._" -}}
-{{- mergeOverwrite dict .root.Values.commonLabels (.extra | default dict)
+{{- mergeOverwrite dict (.root.Values.commonLabels | default dict) (.extra | default dict)
   (dict "app.kubernetes.io/version" $version) (include "portcullis.identity" . | fromYaml) | toYaml -}}
 {{- end -}}
 
@@ -77,7 +77,7 @@ app.kubernetes.io/component: {{ . }}
 
 {{- define "portcullis.image" -}}
 {{- with .Values.image -}}
-{{- .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end -}}
+{{- with .registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{ with .digest }}@{{ . }}{{ end -}}
 {{- end -}}
 {{- end -}}
 
@@ -88,6 +88,22 @@ Milliseconds of a time such as `300ms`, `5s`, `4m` or `1h`.
 {{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 -}}
 {{- $unit := regexFind "[a-z]+$" . -}}
 {{- mul (trimSuffix $unit . | int64) (get $units $unit) -}}
+{{- end -}}
+
+{{/*
+The number that a quantity such as `250m`, `0.5` or `128Mi` is.
+*/}}
+{{- define "portcullis.quantity" -}}
+{{- $units := dict "" 1.0 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- $unit := regexFind "[a-zA-Z]*$" . -}}
+{{- mulf (trimSuffix $unit . | float64) (get $units $unit) -}}
+{{- end -}}
+
+{{/*
+The port that a URL names, or nothing.
+*/}}
+{{- define "portcullis.portOf" -}}
+{{- regexFind "^[a-z]+://(\\[[^\\]/]*\\]|[^\\[/:]*):[0-9]+" . | regexFind "[0-9]+$" -}}
 {{- end -}}
 
 {{/*
@@ -135,6 +151,14 @@ Whether keys come from the cluster's API server, for which a pod needs a token.
 */}}
 {{- define "portcullis.asksCluster" -}}
 {{- if and (include "portcullis.hasJwt" .) .Values.auth.jwt.jwks.inCluster (not .Values.auth.jwt.jwks.existingConfigMap) -}}yes{{- end -}}
+{{- end -}}
+
+{{/*
+Whether the test shows a token: one of the cluster, where those are what callers show, and never without TLS. One that is
+refused would make the test fail, while without any it is told UNAUTHENTICATED, which is an answer.
+*/}}
+{{- define "portcullis.testHasToken" -}}
+{{- if and .Values.tests.enabled (include "portcullis.asksCluster" .) (include "portcullis.hasTls" .) -}}yes{{- end -}}
 {{- end -}}
 
 {{- define "portcullis.ownMatrix" -}}

@@ -8,6 +8,8 @@ where there is a cluster.
 {{- $tls := include "portcullis.hasTls" . -}}
 {{- $jwt := include "portcullis.hasJwt" . -}}
 {{- $mtls := include "portcullis.hasMtls" . -}}
+{{- $cluster := include "portcullis.asksCluster" . -}}
+{{- $token := include "portcullis.testHasToken" . -}}
 Portcullis {{ .Values.image.tag | default .Chart.AppVersion }} is at {{ include "portcullis.url" . }}
 Clients that balance by themselves ask dns:///{{ include "portcullis.headless" . }}.{{ $ns }}.svc:50051
 {{ if eq .Values.store "memory" }}
@@ -22,15 +24,19 @@ Wait until it is ready:
 Ask for health, and make a check, through the service:
 
   helm -n {{ $ns }} test {{ .Release.Name }} --logs
-{{- if and $mtls (not $jwt) (not .Values.tests.clientCertificateSecret) }}
+{{- if and (ne .Values.auth.mode "none") (not $token) (not .Values.tests.clientCertificateSecret) }}
 
-  Without tests.clientCertificateSecret it has no certificate: its check is answered UNAUTHENTICATED, which counts as an answer.
+  It shows no {{ if not $mtls }}token{{ else if $jwt }}token and no certificate{{ else }}certificate (tests.clientCertificateSecret){{ end }}: its check is answered UNAUTHENTICATED, and that counts as an answer.
 {{- end }}
-{{- if and $jwt $tls .Values.auth.existingCallersConfigMap }}
+{{- if and $token .Values.auth.existingCallersConfigMap }}
 
-  For it, ConfigMap {{ .Values.auth.existingCallersConfigMap }} needs this line:
+  It shows a token, and fails where that is refused. ConfigMap {{ .Values.auth.existingCallersConfigMap }} needs this line:
   - { id: "system:serviceaccount:{{ $ns }}:{{ include "portcullis.testName" . }}", roles: [check] }
 {{- end }}
+
+Its pod stays until the next test, so that its log can be read. This removes it:
+
+  kubectl -n {{ $ns }} delete pod -l app.kubernetes.io/component=test,app.kubernetes.io/instance={{ .Release.Name }}
 {{ end }}
 Ask it yourself{{ if not .Values.settings.reflection }} (settings.reflection is false: give grpcurl the proto files, with -proto){{ end }}:
 
@@ -40,8 +46,10 @@ Ask it yourself{{ if not .Values.settings.reflection }} (settings.reflection is 
   kubectl -n {{ $ns }} get secret {{ include "portcullis.tlsSecret" . }} -o go-template='{{ printf "{{index .data %q | base64decode}}" .Values.tls.caKey }}' > ca.crt
 {{- end }}
 {{- end }}
-{{- if $jwt }}
+{{- if $cluster }}
   kubectl -n {{ $ns }} create token SERVICEACCOUNT --audience {{ .Values.auth.jwt.audience }} > token
+{{- else if $jwt }}
+  # Into the file `token`: one of {{ .Values.auth.jwt.issuer }} for {{ .Values.auth.jwt.audience }}.
 {{- end }}
   grpcurl {{ if not $tls }}-plaintext {{ else }}{{ if .Values.tls.caKey }}-cacert ca.crt {{ end }}-authority {{ include "portcullis.host" . }} {{ end -}}
   {{- if $jwt }}-H "authorization: Bearer $(cat token)" {{ else if $mtls }}-cert client.crt -key client.key {{ end -}}
@@ -69,6 +77,5 @@ Set auth.mode to mtls or jwt, and say in `callers` who may do what.
 {{- if and $jwt .Values.auth.jwt.allowPlaintext }}
 
 WARNING: auth.jwt.allowPlaintext is true. Whoever reads a token on its way can use it: a mesh has to encrypt.
-`helm test` sends no token without TLS: its check is answered UNAUTHENTICATED, and that counts as an answer.
 {{- end }}
 {{- end -}}

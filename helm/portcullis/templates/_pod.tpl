@@ -3,6 +3,13 @@ The volumes of the server. Whole folders and no subPath, which would never be up
 without a restart comes to the program.
 */}}
 {{- define "portcullis.volumes" -}}
+{{ include "portcullis.ownVolumes" . }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "portcullis.ownVolumes" -}}
 {{- if eq .Values.store "postgres" }}
 {{- with .Values.database }}
 {{ include "portcullis.databaseVolumes" (dict "root" $ "secret" .existingSecret "key" .existingSecretKey) }}
@@ -68,12 +75,16 @@ without a restart comes to the program.
 {{- end }}
 {{- end }}
 {{- end }}
-{{- with .Values.extraVolumes }}
+{{- end -}}
+
+{{- define "portcullis.mounts" -}}
+{{ include "portcullis.ownMounts" . }}
+{{- with .Values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
-{{- define "portcullis.mounts" -}}
+{{- define "portcullis.ownMounts" -}}
 {{- if eq .Values.store "postgres" }}
 {{ include "portcullis.databaseMounts" . }}
 {{- end }}
@@ -101,9 +112,6 @@ without a restart comes to the program.
 {{ include "portcullis.mount" "jwks-ca" }}
 {{- end }}
 {{- end }}
-{{- end }}
-{{- with .Values.extraVolumeMounts }}
-{{ toYaml . }}
 {{- end }}
 {{- end -}}
 

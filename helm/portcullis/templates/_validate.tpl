@@ -6,6 +6,8 @@ while install, upgrade and template stop here before anything is applied.
 {{- define "portcullis.validate" -}}
 {{- include "portcullis.validateStore" . -}}
 {{- include "portcullis.validateScale" . -}}
+{{- include "portcullis.validateResources" . -}}
+{{- include "portcullis.validateService" . -}}
 {{- include "portcullis.validateTls" . -}}
 {{- include "portcullis.validateAuth" . -}}
 {{- include "portcullis.validateMatrix" . -}}
@@ -54,23 +56,55 @@ while install, upgrade and template stop here before anything is applied.
 {{- end -}}
 {{- with .Values.podDisruptionBudget -}}
 {{- if .enabled -}}
-{{- $min := not (kindIs "invalid" .minAvailable) -}}
-{{- $max := not (kindIs "invalid" .maxUnavailable) -}}
-{{- if and $min $max -}}
+{{- if not (or (kindIs "invalid" .minAvailable) (kindIs "invalid" .maxUnavailable)) -}}
 {{- fail "podDisruptionBudget.minAvailable and podDisruptionBudget.maxUnavailable are both set: set one of them, and the other to null" -}}
-{{- end -}}
-{{- if not (or $min $max) -}}
-{{- fail "podDisruptionBudget.enabled is true: set podDisruptionBudget.maxUnavailable or podDisruptionBudget.minAvailable" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.updateStrategy -}}
-{{- if and (eq (toString .type) "Recreate") .rollingUpdate -}}
-{{- fail "updateStrategy.rollingUpdate is set, and updateStrategy.type is Recreate: set updateStrategy.rollingUpdate to null" -}}
-{{- end -}}
-{{- if .rollingUpdate -}}
+{{- if and (ne .type "Recreate") .rollingUpdate -}}
 {{- if and (has (toString .rollingUpdate.maxSurge) (list "0" "0%")) (has (toString .rollingUpdate.maxUnavailable) (list "0" "0%")) -}}
 {{- fail "updateStrategy.rollingUpdate.maxSurge and updateStrategy.rollingUpdate.maxUnavailable are both 0: no pod could ever be replaced" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The API server refuses these too, but only when the migration has run already.
+*/}}
+{{- define "portcullis.validateResources" -}}
+{{- $all := dict "resources" .Values.resources "migration.resources" .Values.migration.resources "tests.resources" .Values.tests.resources -}}
+{{- range $path, $resources := $all -}}
+{{- range $name := list "cpu" "memory" "ephemeral-storage" -}}
+{{- $request := dig "requests" $name "" ($resources | default dict) | toString -}}
+{{- $limit := dig "limits" $name "" ($resources | default dict) | toString -}}
+{{- if and $request $limit (gt (include "portcullis.quantity" $request | float64) (include "portcullis.quantity" $limit | float64)) -}}
+{{- fail (printf "%s.requests.%s is %s, and %s.limits.%s is less: %s" $path $name $request $path $name $limit) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "portcullis.validateService" -}}
+{{- with .Values.service -}}
+{{- if eq .type "ClusterIP" -}}
+{{- if .nodePort -}}
+{{- fail "service.nodePort is set, and service.type is ClusterIP: set service.type to NodePort or LoadBalancer" -}}
+{{- end -}}
+{{- if .externalTrafficPolicy -}}
+{{- fail "service.externalTrafficPolicy is set, and service.type is ClusterIP: set service.type to NodePort or LoadBalancer" -}}
+{{- end -}}
+{{- if eq (int64 .port) (int64 .httpPort) -}}
+{{- fail (printf "service.port and service.httpPort are both %d: a service has each port once" (int64 .port)) -}}
+{{- end -}}
+{{- end -}}
+{{- if ne .type "LoadBalancer" -}}
+{{- if .loadBalancerClass -}}
+{{- fail (printf "service.loadBalancerClass is set, and service.type is %s: set service.type to LoadBalancer" .type) -}}
+{{- end -}}
+{{- if .loadBalancerSourceRanges -}}
+{{- fail (printf "service.loadBalancerSourceRanges is set, and service.type is %s: set service.type to LoadBalancer" .type) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -238,5 +272,28 @@ Times are compared with each other here; the program would not start with these,
 {{- if and (hasPrefix "PORTCULLIS_" .name) (hasKey $given $flag) -}}
 {{- fail (printf "extraEnv has %s, and the chart gives the flag %s, which goes first: set its value instead" .name $flag) -}}
 {{- end -}}
+{{- end -}}
+{{- $volumes := dict -}}
+{{- range include "portcullis.ownVolumes" . | fromYamlArray -}}
+{{- $_ := set $volumes .name true -}}
+{{- end -}}
+{{- range .Values.extraVolumes -}}
+{{- if hasKey $volumes .name -}}
+{{- fail (printf "extraVolumes has `%s`, and there is a volume of that name already: give it another" .name) -}}
+{{- end -}}
+{{- $_ := set $volumes .name true -}}
+{{- end -}}
+{{- $paths := dict -}}
+{{- range include "portcullis.ownMounts" . | fromYamlArray -}}
+{{- $_ := set $paths .mountPath true -}}
+{{- end -}}
+{{- range .Values.extraVolumeMounts -}}
+{{- if not (hasKey $volumes .name) -}}
+{{- fail (printf "extraVolumeMounts has `%s`, and there is no volume of that name: add it to extraVolumes" .name) -}}
+{{- end -}}
+{{- if hasKey $paths .mountPath -}}
+{{- fail (printf "extraVolumeMounts has %s, where something is mounted already: mount it elsewhere" .mountPath) -}}
+{{- end -}}
+{{- $_ := set $paths .mountPath true -}}
 {{- end -}}
 {{- end -}}
