@@ -159,7 +159,9 @@ wrong_password() {
 # works WHEN runs the test of the release. It takes a refusal for an answer, and this does not: the account that is asked
 # about is not there, and only who may ask is told so.
 works() {
-    # Where TLS is switched on or off, one of before would not understand.
+    # Where TLS is switched on or off, one of before would not understand. Helm 3 waits until the new ones are ready, and
+    # not for minReadySeconds more, after which the old ones go.
+    kubectl -n "$namespace" rollout status deployment/portcullis --timeout 2m >/dev/null || fail "the rollout does not end"
     old_pods_gone
     succeeds "test $1" h test portcullis --logs --timeout 2m
     grep -qE '^check +(allow|NOT_FOUND)' "$work/output" || fail "the test's call was refused $1"
