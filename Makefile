@@ -27,7 +27,7 @@ test: tools ## Run all tests, with what they need made ready first (ARGS="--test
 soak: tools ## Run the tests of outages and abuse at full length, and evict for SOAK hours (SOAK=0.1; default 1)
 	@variables=$$($(PREPARE) env) && eval "$$variables" && \
 	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
-	PORTCULLIS_TEST_SOAK=$(or $(SOAK),1) cargo test --locked $(ARGS) --test outage --test abuse -- --nocapture --test-threads=1
+	PORTCULLIS_TEST_SOAK=$(or $(SOAK),1) cargo test --locked $(ARGS) --test outage --test abuse --test operations -- --nocapture --test-threads=1
 
 h2spec: tools ## Run h2spec against the server, and compare what fails with tests/abuse/h2spec.txt
 	@variables=$$($(PREPARE) env) && eval "$$variables" && \
