@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test soak h2spec tools fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
+.PHONY: help run test soak h2spec dashboard tools helm4 chart-docs cluster-test image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
 
 PREPARE := tools/prepare.sh
 
@@ -27,15 +27,37 @@ test: tools ## Run all tests, with what they need made ready first (ARGS="--test
 soak: tools ## Run the tests of outages and abuse at full length, and evict for SOAK hours (SOAK=0.1; default 1)
 	@variables=$$($(PREPARE) env) && eval "$$variables" && \
 	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
-	PORTCULLIS_TEST_SOAK=$(or $(SOAK),1) cargo test --locked $(ARGS) --test outage --test abuse -- --nocapture --test-threads=1
+	PORTCULLIS_TEST_SOAK=$(or $(SOAK),1) cargo test --locked $(ARGS) --test outage --test abuse --test operations -- --nocapture --test-threads=1
 
 h2spec: tools ## Run h2spec against the server, and compare what fails with tests/abuse/h2spec.txt
 	@variables=$$($(PREPARE) env) && eval "$$variables" && \
 	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
 	cargo test --locked --test abuse h2spec -- --nocapture
 
-tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl, h2spec
-	@$(PREPARE) postgres grpcurl h2spec
+# A test renders it and compares; this is the same test, which writes it first.
+dashboard: ## Write helm/portcullis/files/dashboard.json from monitoring/dashboard.yaml
+	PORTCULLIS_TEST_WRITE_DASHBOARD=1 cargo test --locked --test monitoring -- --exact dashboard::the_dashboard_is_the_one_of_its_source
+
+tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl, h2spec, promtool, helm, kubeconform
+	@$(PREPARE) postgres grpcurl h2spec promtool helm kubeconform
+
+# Once it is there, `make test` uses both.
+helm4: ## Make Helm 4 ready too, and test the chart with it as well
+	@$(PREPARE) postgres grpcurl h2spec promtool helm kubeconform helm4
+	@$(MAKE) --no-print-directory test ARGS="--test chart"
+
+# Not a part of `ci`, because building Kubernetes takes so long. tools/cluster/README.md says what it is.
+cluster-test: tools ## Install the chart on a real Kubernetes with Helm 3 and 4, as root (the first time takes up to an hour)
+	@$(PREPARE) helm4
+	@tools/cluster/prepare.sh
+	@variables=$$($(PREPARE) env) && eval "$$variables" && \
+	helms="$$($(PREPARE) path helm) $$($(PREPARE) path helm4)" && \
+	cargo build --locked && \
+	CLUSTER_PORTCULLIS=$${CARGO_TARGET_DIR:-$$PWD/target}/debug/portcullis HELM_PROGRAMS=$$helms tools/cluster/with.sh tools/cluster/check.sh
+
+chart-docs: ## Write the chart's README from the comments in its values.yaml
+	@$(PREPARE) helm-docs
+	@docs=$$($(PREPARE) path helm-docs) && "$$docs" --chart-search-root helm --sort-values-order file --log-level warning
 
 fmt: ## Format the code
 	cargo fmt --all
@@ -65,6 +87,26 @@ deny: ## Check the licences, the bans and the sources of all dependencies
 audit: ## Check the dependencies for known vulnerabilities (fetches the advisory database)
 	@$(PREPARE) cargo-deny
 	@deny=$$($(PREPARE) path cargo-deny) && "$$deny" --locked check advisories
+
+# What it is built from is the commit and nothing else: .dockerignore lets in what Git keeps, and times are the commit's.
+# CONTAINER=podman uses another engine.
+IMAGE := portcullis
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+image: ## Build the container image (IMAGE=registry.example/portcullis, CONTAINER=podman, ARGS=--push)
+	$(or $(CONTAINER),docker) build \
+	    --build-arg VERSION=$(VERSION) \
+	    --build-arg REVISION=$$(git rev-parse HEAD) \
+	    --build-arg CREATED=$$(git log -1 --format=%cI) \
+	    --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	    --tag $(IMAGE):$(VERSION) $(ARGS) .
+
+image-lint: ## Check the Dockerfile with hadolint
+	@$(PREPARE) hadolint
+	@hadolint=$$($(PREPARE) path hadolint) && "$$hadolint" Dockerfile
+
+# Not in `ci`: it needs a release build, Debian's packages and root.
+image-check: ## Run the program that the image ships in a bare root, as the image would
+	@tools/image-check.sh
 
 sbom: ## Write what the program is made of, as CycloneDX: target/portcullis.cdx.json
 	@$(PREPARE) cargo-cyclonedx

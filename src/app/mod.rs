@@ -5,6 +5,7 @@
 //! calls supplies the end, so that a test binds port 0 and stops it at will.
 
 mod descriptors;
+mod exposition;
 mod readiness;
 mod trust;
 
@@ -30,10 +31,12 @@ use crate::domain::FeatureMatrix;
 use crate::edge::{Limits, Router, Server, Services};
 use crate::grpc::{AuthorizationApi, MAX_OPEN_MESSAGE, PolicyApi, reflection};
 use crate::http::{self, Readiness};
+use crate::store::measured::{Measured, Queries};
 use crate::store::memory::MemoryStore;
 use crate::store::postgres::{PostgresConfig, PostgresStore};
-use crate::store::{Import, PolicyStore, Store};
+use crate::store::{Import, PolicyStore, Store, matrix_digest};
 
+use exposition::Exposition;
 use trust::Trust;
 
 pub use crate::edge::Drained;
@@ -76,11 +79,29 @@ pub enum StoreChoice {
     Postgres(PostgresConfig),
 }
 
+/// The store, as each of those sees it who use it.
+#[derive(Debug)]
+struct Stored {
+    store: Arc<dyn Store>,
+    policies: Arc<dyn PolicyStore>,
+    queries: Arc<Queries>,
+}
+
+impl Stored {
+    fn new<S: Store + PolicyStore + 'static>(store: S) -> Self {
+        let store = Arc::new(Measured::new(Arc::new(store)));
+        Self {
+            queries: store.queries(),
+            policies: Arc::clone(&store) as _,
+            store,
+        }
+    }
+}
+
 /// A service that has its ports, and does not answer yet.
 #[derive(Debug)]
 pub struct Bound {
-    store: Arc<dyn Store>,
-    policies: Arc<dyn PolicyStore>,
+    stored: Stored,
     matrix: Arc<FeatureMatrix>,
     directory: DirectoryConfig,
     grpc: TcpListener,
@@ -100,20 +121,16 @@ pub struct Bound {
 /// roles are in is not as it should be. A Postgres that is down is none: the service waits for it,
 /// not ready.
 pub async fn build(config: ServeConfig) -> anyhow::Result<Bound> {
-    let (store, policies): (Arc<dyn Store>, Arc<dyn PolicyStore>) = match config.store {
+    let stored = match config.store {
         StoreChoice::Memory(import) => {
-            let store = Arc::new(MemoryStore::default());
+            let store = MemoryStore::default();
             store.import(&import, &|_| {}).await?;
-            (Arc::clone(&store) as _, store)
+            Stored::new(store)
         }
-        StoreChoice::Postgres(postgres) => {
-            let store = Arc::new(PostgresStore::new(postgres)?);
-            (Arc::clone(&store) as _, store)
-        }
+        StoreChoice::Postgres(postgres) => Stored::new(PostgresStore::new(postgres)?),
     };
     Ok(Bound {
-        store,
-        policies,
+        stored,
         matrix: Arc::new(config.matrix),
         directory: config.directory,
         grpc: bind(config.listen, "listen")?,
@@ -173,8 +190,13 @@ impl Bound {
     /// # Errors
     /// Where the task that keeps the caches true has died: a service without it would go stale.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<Drained> {
-        let administrator = Administrator::new(self.policies, Arc::clone(&self.matrix));
-        let (directory, loader) = Directory::new(self.store, self.matrix, self.directory);
+        let Stored {
+            store,
+            policies,
+            queries,
+        } = self.stored;
+        let administrator = Administrator::new(policies, Arc::clone(&self.matrix));
+        let (directory, loader) = Directory::new(Arc::clone(&store), self.matrix, self.directory);
         let mut loader = tokio::spawn(loader);
 
         let reporter = HealthReporter::new();
@@ -187,9 +209,6 @@ impl Bound {
             ready,
             shutdown.clone(),
         ));
-        let probes = tokio::spawn(http::serve(self.probes, readiness));
-
-        let mut background: JoinSet<()> = self.trust.tasks.into_iter().collect();
         let drain = CancellationToken::new();
         let told = (shutdown, drain.clone());
         let delay = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -201,8 +220,8 @@ impl Bound {
 
         // The loader ends with the last directory, and may not do so before the service does.
         let (decisions, writer) = self.decisions;
-        let api =
-            AuthorizationApi::new(Authorizer::new(directory.clone())).with_decision_log(decisions);
+        let api = AuthorizationApi::new(Authorizer::new(directory.clone()))
+            .with_decision_log(decisions.clone());
         let policy = PolicyApi::new(administrator);
         let mut services = Services::new(api, policy, health);
         if self.reflection {
@@ -210,7 +229,23 @@ impl Bound {
             services = services.with_reflection(v1, v1alpha);
         }
         let router = Router::new(services, self.trust.gate, &self.limits)?;
-        let server = Server::new(self.grpc, router, self.limits, self.trust.tls);
+        let server = Server::new(self.grpc, router, self.limits, self.trust.tls.clone());
+        let exposition = Exposition {
+            store,
+            queries,
+            directory: directory.clone(),
+            edge: server.figures(),
+            decisions,
+            trust: self.trust.figures,
+            readiness: readiness.clone(),
+            digest: matrix_digest(directory.matrix()),
+        };
+        let probes = tokio::spawn(http::serve(
+            self.probes,
+            readiness,
+            Arc::new(move || exposition.page()),
+        ));
+        let mut background: JoinSet<()> = self.trust.tasks.into_iter().collect();
         let served = server.serve(drain, self.shutdown_grace);
         let drained = tokio::select! {
             drained = served => Ok(drained?),

@@ -3,23 +3,57 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use rustls::ServerConfig;
 
 use crate::callers::token::Tokens;
 use crate::callers::{AuthConfig, Callers, TlsFiles};
-use crate::edge::{Gate, Proofs, tls};
+use crate::edge::tls::Identity;
+use crate::edge::{Gate, Proofs};
 use crate::reload::Reloaded;
 
 /// Who is let in, and over what.
 pub(super) struct Trust {
     pub(super) gate: Gate,
     /// None where connections are not encrypted.
-    pub(super) tls: Option<Arc<Reloaded<ServerConfig>>>,
+    pub(super) tls: Option<Arc<Reloaded<Identity>>>,
     /// What keeps both fresh.
     pub(super) tasks: Vec<BoxFuture<'static, ()>>,
+    pub(super) figures: Figures,
+}
+
+/// What operators want to know of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Figures {
+    tls: Option<Arc<Reloaded<Identity>>>,
+    callers: Option<Arc<Reloaded<Callers>>>,
+    tokens: Option<Arc<Tokens>>,
+}
+
+impl Figures {
+    /// When the certificate of the server expires.
+    pub(super) fn expires(&self) -> Option<SystemTime> {
+        self.tls.as_ref().map(|tls| tls.current().expires)
+    }
+
+    /// How often each file, or what is at an address, could not be used when it was read again.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let are_fetched = self.tokens.as_ref().is_some_and(|it| it.are_fetched());
+        let keys = if are_fetched { "jwks_url" } else { "jwks" };
+        let failures = [
+            ("tls", self.tls.as_ref().map(|tls| tls.failures())),
+            (
+                "callers",
+                self.callers.as_ref().map(|callers| callers.failures()),
+            ),
+            (keys, self.tokens.as_ref().map(|tokens| tokens.failures())),
+        ];
+        failures
+            .into_iter()
+            .filter_map(|(file, failures)| Some((file, failures?)))
+    }
 }
 
 impl Trust {
@@ -36,11 +70,15 @@ impl Trust {
         let tls = match tls {
             Some(TlsFiles { cert, key }) => {
                 let files = [cert, key].into_iter().chain(client_ca).collect();
-                let (tls, watch) = Reloaded::load("TLS", files, server_config)?;
+                let (tls, watch) = Reloaded::load("TLS", files, identity)?;
                 tasks.push(watch.keep_fresh().boxed());
                 Some(tls)
             }
             None => None,
+        };
+        let mut figures = Figures {
+            tls: tls.clone(),
+            ..Figures::default()
         };
         let gate = match auth {
             AuthConfig::Anyone => Gate::open(),
@@ -55,6 +93,8 @@ impl Trust {
                     }
                     None => None,
                 };
+                figures.callers = Some(Arc::clone(&callers));
+                figures.tokens.clone_from(&tokens);
                 let (gate, keep_told) = Gate::guarded(Proofs {
                     mtls: mtls.as_ref().map(|mtls| mtls.trust_domain.clone()),
                     tokens,
@@ -64,16 +104,21 @@ impl Trust {
                 gate
             }
         };
-        Ok(Self { gate, tls, tasks })
+        Ok(Self {
+            gate,
+            tls,
+            tasks,
+            figures,
+        })
     }
 }
 
 /// Of the certificate, the key and, if there is one, the authority of clients, in this order.
-fn server_config(contents: &[Vec<u8>]) -> anyhow::Result<ServerConfig> {
+fn identity(contents: &[Vec<u8>]) -> anyhow::Result<Identity> {
     let mut contents = contents.iter().map(Vec::as_slice);
     let mut next = || contents.next().unwrap_or_default();
     let (cert, key) = (next(), next());
-    Ok(tls::server_config(cert, key, contents.next())?)
+    Ok(Identity::new(cert, key, contents.next())?)
 }
 
 impl fmt::Debug for Trust {

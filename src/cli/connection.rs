@@ -48,7 +48,9 @@ impl Connection {
     pub(super) async fn open(args: &ServiceArgs) -> anyhow::Result<Self> {
         let bearer = Bearer::read(args)?;
         let tls = proof::tls(args)?;
-        let endpoint = Endpoint::from_shared(args.endpoint.url(args.scheme()))?
+        // TLS is the connector's: by an address that said so the library would want it of its own.
+        let endpoint = Endpoint::from_shared(args.endpoint.url(Scheme::Http))?
+            .origin(args.endpoint.url(args.scheme()).parse()?)
             .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))?
             .connect_timeout(args.timeout);
         let to = args.endpoint.clone();
@@ -94,12 +96,19 @@ impl Connection {
         &self,
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> Result<T, Failure> {
+        self.outcome(call).await?.map_err(|status| Failure {
+            is_open: is_open(&status),
+            error: self.failure(&status),
+        })
+    }
+
+    /// The same, for who has a use for a status that is no answer.
+    pub(super) async fn outcome<T>(
+        &self,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<Result<T, Status>, Failure> {
         match tokio::time::timeout(self.args.timeout, call).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(Failure {
-                is_open: is_open(&status),
-                error: self.failure(&status),
-            }),
+            Ok(answered) => Ok(answered.map(Response::into_inner)),
             Err(_) => Err(Failure {
                 error: anyhow!(
                     "`{}` gave {} (--timeout)",
@@ -111,7 +120,8 @@ impl Connection {
         }
     }
 
-    fn failure(&self, status: &Status) -> anyhow::Error {
+    /// What to say of a status that is no answer.
+    pub(super) fn failure(&self, status: &Status) -> anyhow::Error {
         let endpoint = &self.args.endpoint;
         let has_proof = self.args.tls_cert.is_some() || self.args.token_file.is_some();
         match status.source() {

@@ -1,21 +1,33 @@
-//! `healthcheck`: asks a service on this machine whether it is ready. For images that hold no
-//! other program that could.
+//! `healthcheck`: asks a service whether it is ready. For images that hold no other program that
+//! could.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tonic::{Code, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
-use super::{Verdict, output};
+use super::connection::Connection;
+use super::{Verdict, output, refusal, words};
 use crate::config::HealthcheckArgs;
 use crate::config::load::plain;
+use crate::config::text::escaped;
+use crate::proto::v1::CheckFeatureRequest;
+use crate::proto::v1::authorization_service_client::AuthorizationServiceClient;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const LARGEST: u64 = 64 * 1024;
 
-pub(super) async fn run(args: &HealthcheckArgs) -> anyhow::Result<Verdict> {
+pub(super) async fn run(args: &HealthcheckArgs, over_grpc: bool) -> anyhow::Result<Verdict> {
+    if over_grpc {
+        return ask_service(args).await;
+    }
     let address = reachable(args.http_listen);
     let answer = tokio::time::timeout(TIMEOUT, ask(address))
         .await
@@ -34,6 +46,65 @@ pub(super) async fn run(args: &HealthcheckArgs) -> anyhow::Result<Verdict> {
     }
     output::print(&format!("{body}\n"))?;
     Ok(Verdict::Yes)
+}
+
+/// Asks a service anywhere, over gRPC: first for its health, then for a decision. That there is no
+/// such account shows as well that it works, and so does that who shows no proof may not ask.
+async fn ask_service(args: &HealthcheckArgs) -> anyhow::Result<Verdict> {
+    let connection = Connection::open(&args.service).await?;
+    let mut health = HealthClient::new(connection.line());
+    let whole = HealthCheckRequest {
+        service: String::new(),
+    };
+    let healthy = connection.answer(health.check(whole)).await?;
+    let status = healthy.status();
+    if status != ServingStatus::Serving {
+        bail!(
+            "`{}` is there and not ready: {}",
+            args.service.endpoint,
+            status.as_str_name()
+        );
+    }
+    let mut service = AuthorizationServiceClient::new(connection.line());
+    let request = CheckFeatureRequest {
+        account_id: args.account.clone(),
+        feature: "services.order".to_owned(),
+        consistency: None,
+    };
+    let check = match connection.outcome(service.check_feature(request)).await? {
+        Ok(answer) => {
+            let (effect, _) = words::effect(answer.effect)?;
+            let reason = words::reason(answer.reason);
+            format!(
+                "{effect}  {}  services.order  {reason}",
+                escaped(&args.account)
+            )
+        }
+        Err(status) if is_answer(&status, args.service.is_proved()) => refusal::line(&status),
+        Err(status) => {
+            tell(args, None)?;
+            return Err(connection.failure(&status));
+        }
+    };
+    tell(args, Some(&check))?;
+    Ok(Verdict::Yes)
+}
+
+/// Says that it is healthy, and what became of the check.
+fn tell(args: &HealthcheckArgs, check: Option<&str>) -> anyhow::Result<()> {
+    let text = match args.service.json {
+        true => format!("{}\n", json!({ "health": "SERVING", "check": check })),
+        false => {
+            let check = check.map_or_else(String::new, |check| format!("check   {check}\n"));
+            format!("health  SERVING\n{check}")
+        }
+    };
+    output::print(&text)
+}
+
+fn is_answer(status: &Status, is_proved: bool) -> bool {
+    let is_refusal = status.code() == Code::Unauthenticated;
+    status.code() == Code::NotFound || (is_refusal && !is_proved)
 }
 
 /// An address to connect to: an unspecified one means every address of this machine.

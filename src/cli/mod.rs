@@ -27,6 +27,7 @@ mod refusal;
 mod serve;
 mod signals;
 mod table;
+mod traces;
 mod words;
 
 use std::ffi::OsString;
@@ -74,11 +75,11 @@ fn execute(invocation: Invocation, environment: &Environment) -> anyhow::Result<
         warnings,
     } = invocation;
     if let Command::Serve(args) = command {
-        return serve::run(&args, &origins, &warnings);
+        return serve::run(&args, &origins, environment, &warnings);
     }
     warnings.iter().for_each(|line| output::warn(line));
     match command {
-        Command::Serve(args) => serve::run(&args, &origins, &[]),
+        Command::Serve(args) => serve::run(&args, &origins, environment, &[]),
         Command::Migrate(args) => wait_for(migrate::run(&args, &origins)),
         Command::Import(args) => wait_for(import::run(&args, &origins, environment.user())),
         Command::Export(args) => wait_for(export::run(&args, &origins)),
@@ -89,7 +90,10 @@ fn execute(invocation: Invocation, environment: &Environment) -> anyhow::Result<
         Command::Policy { command } => wait_for(policy::run(&command, environment.user())),
         Command::Account { command } => wait_for(account::run(&command, environment.user())),
         Command::Matrix(args) => matrix::run(&args, &origins),
-        Command::Healthcheck(args) => wait_for(healthcheck::run(&args)),
+        Command::Healthcheck(args) => {
+            let over_grpc = origins.on_command_line("endpoint");
+            wait_for(healthcheck::run(&args, over_grpc))
+        }
     }
 }
 

@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::healthcheck::reachable;
 use super::signals::Signals;
-use super::{Verdict, demo, import, logging, output, words};
+use super::{Verdict, demo, import, logging, output, traces, words};
 use crate::app::{self, Bound, Drained, ServeConfig, StoreChoice};
 use crate::callers::AuthConfig;
-use crate::config::{Origins, Proofs, ServeArgs, load};
+use crate::config::{Environment, Origins, Proofs, ServeArgs, Traces, load};
 use crate::datafile;
 use crate::domain::FeatureMatrix;
 use crate::store::ImportError;
@@ -18,11 +18,22 @@ use crate::store::ImportError;
 pub(super) fn run(
     args: &ServeArgs,
     origins: &Origins,
+    environment: &Environment,
     warnings: &[String],
 ) -> anyhow::Result<Verdict> {
-    logging::start(args.logging.log_format, args.logging.filter())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let on_runtime = runtime.enter();
+    let traces = Traces::read(environment)?;
+    let provider = traces.as_ref().map(traces::start).transpose()?;
+    let filter = args.logging.filter();
+    logging::start(args.logging.log_format, filter, provider.as_ref())?;
     for warning in warnings {
         tracing::warn!("{warning}");
+    }
+    for (long, file) in args.proofs() {
+        load::check_file(file, long, origins)?;
     }
     let matrix = load::matrix(&args.matrix, origins)?;
     let about = About {
@@ -32,6 +43,7 @@ pub(super) fn run(
         callers: callers_in_words(&args.auth()),
         has_tls: args.tls().is_some(),
         is_open: args.callers.auth == Proofs::NONE,
+        traces: traces.as_ref().map(|traces| traces.endpoint.clone()),
         is_demo: is_demo(args),
         reflection: args.listening.reflection,
     };
@@ -49,9 +61,6 @@ pub(super) fn run(
         reflection: args.listening.reflection,
         decision_log: args.logging.decisions(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
     let drained = runtime.block_on(async {
         let mut signals = Signals::listen()?;
         let named = |error: anyhow::Error| match error.downcast() {
@@ -63,6 +72,10 @@ pub(super) fn run(
         output::print(&about.block(bound.grpc_addr()?, bound.http_addr()?))?;
         until_drained(bound, &mut signals).await
     });
+    if let Some(provider) = &provider {
+        traces::finish(provider);
+    }
+    drop(on_runtime);
     // Whatever still runs was cut.
     runtime.shutdown_background();
     Ok(match drained? {
@@ -166,6 +179,8 @@ struct About {
     data: String,
     matrix: String,
     callers: String,
+    /// Where spans are sent.
+    traces: Option<String>,
     has_tls: bool,
     is_open: bool,
     is_demo: bool,
@@ -177,12 +192,16 @@ impl About {
         let tls = if self.has_tls { " over TLS" } else { "" };
         let mut text = format!(
             "portcullis {} is up\n  gRPC     {grpc}{tls}\n  probes   http://{http}/livez, http://{http}/readyz\n  \
+             metrics  http://{http}/metrics\n  \
              store    {}\n  matrix   {}\n  callers  {}\n",
             env!("CARGO_PKG_VERSION"),
             self.store,
             self.matrix,
             self.callers,
         );
+        if let Some(collector) = &self.traces {
+            text.push_str(&format!("  traces   {collector}\n"));
+        }
         if self.is_demo {
             text.push_str(
                 "\nNo store is configured: --database-url serves from Postgres, --data from a file of yours.\n",

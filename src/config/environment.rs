@@ -7,10 +7,14 @@ use std::fmt;
 /// What the names of this program's variables begin with.
 pub const PREFIX: &str = "PORTCULLIS_";
 
+/// What the names of OpenTelemetry's variables begin with.
+const TELEMETRY_PREFIX: &str = "OTEL_";
+
 /// The variables that concern this program.
 #[derive(Clone, Default)]
 pub struct Environment {
     settings: BTreeMap<String, OsString>,
+    telemetry: BTreeMap<String, OsString>,
     user: Option<String>,
 }
 
@@ -35,6 +39,17 @@ impl Environment {
         self.settings.keys().map(String::as_str)
     }
 
+    /// The value of one of OpenTelemetry's variables, if it is set and not empty: as its
+    /// specification has it, an empty one is none.
+    ///
+    /// # Errors
+    /// [`NotText`] where it is not UTF-8.
+    pub fn telemetry(&self, variable: &str) -> Result<Option<&str>, NotText> {
+        let value = self.telemetry.get(variable).map(|value| value.to_str());
+        let value = value.map(|value| value.ok_or(NotText)).transpose()?;
+        Ok(value.filter(|value| !value.is_empty()))
+    }
+
     /// Who runs the program, by `USER`.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
@@ -49,6 +64,8 @@ impl FromIterator<(OsString, OsString)> for Environment {
             let name = name.to_string_lossy();
             if name.starts_with(PREFIX) {
                 environment.settings.insert(name.into_owned(), value);
+            } else if name.starts_with(TELEMETRY_PREFIX) {
+                environment.telemetry.insert(name.into_owned(), value);
             } else if name == "USER" {
                 environment.user = value.into_string().ok().filter(|user| !user.is_empty());
             }

@@ -28,6 +28,12 @@ impl Origins {
         self.flags.contains(long) || self.variables.contains(long)
     }
 
+    /// Whether `--long` was given on the command line itself.
+    #[must_use]
+    pub fn on_command_line(&self, long: &str) -> bool {
+        self.flags.contains(long)
+    }
+
     /// What to call the setting `--long` in a message: by what the person wrote.
     #[must_use]
     pub fn name(&self, long: &str) -> String {

@@ -28,14 +28,26 @@ pub fn matrix(args: &MatrixArgs, origins: &Origins) -> Result<FeatureMatrix, Ref
 /// # Errors
 /// [`Refused`] where it cannot be read, or is not UTF-8.
 pub fn read(file: &Path, long: &str, origins: &Origins) -> Result<String, Refused> {
-    std::fs::read_to_string(file).map_err(|error| {
-        Refused::new(format!(
-            "cannot read {} ({}): {}",
-            shown(&file.to_string_lossy()),
-            origins.name(long),
-            plain(&error)
-        ))
-    })
+    let read = std::fs::read_to_string(file);
+    read.map_err(|error| unreadable(file, long, origins, &error))
+}
+
+/// Opens a file, so that one that is not there is told with the flag that names it.
+///
+/// # Errors
+/// [`Refused`] where it cannot be opened.
+pub fn check_file(file: &Path, long: &str, origins: &Origins) -> Result<(), Refused> {
+    let opened = std::fs::File::open(file).map(drop);
+    opened.map_err(|error| unreadable(file, long, origins, &error))
+}
+
+fn unreadable(file: &Path, long: &str, origins: &Origins, error: &std::io::Error) -> Refused {
+    Refused::new(format!(
+        "cannot read {} ({}): {}",
+        shown(&file.to_string_lossy()),
+        origins.name(long),
+        plain(error)
+    ))
 }
 
 /// How to reach the database, where one is configured.

@@ -19,6 +19,7 @@ mod serve;
 mod service;
 pub mod text;
 mod tools;
+mod traces;
 mod value;
 
 use std::ffi::OsString;
@@ -44,6 +45,7 @@ pub use tools::{
     ExportArgs, ExportFormat, HealthcheckArgs, ImportArgs, MatrixCommandArgs, MatrixFormat,
     MigrateArgs,
 };
+pub use traces::Traces;
 pub use value::{Assignment, LogFilter, Secret};
 
 /// A command with its settings, each of them valid.

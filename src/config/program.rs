@@ -99,7 +99,10 @@ pub enum Command {
     /// Print the feature matrix that `serve` would use, and so check it
     Matrix(MatrixCommandArgs),
 
-    /// Ask a running service on this machine whether it is ready; exit code 0 or 2
+    /// Ask a running service whether it is ready; exit code 0 or 2
+    ///
+    /// One on this machine by its probes; with --endpoint one anywhere over gRPC, its health and
+    /// then a decision. Without a certificate or a token, that it wants one is an answer too.
     Healthcheck(HealthcheckArgs),
 }
 

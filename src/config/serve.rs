@@ -6,6 +6,8 @@ mod listen;
 mod logging;
 mod store;
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 pub use logging::{DecisionsLogged, LogFormat};
@@ -19,6 +21,7 @@ use store::{FreshnessArgs, StoreArgs};
 use super::complaint::Refused;
 use super::database::{DatabaseArgs, MatrixArgs, exclusive};
 use super::layers::Origins;
+use super::proofs::Jwks;
 use crate::callers::{AuthConfig, TlsFiles};
 use crate::directory::DirectoryConfig;
 use crate::edge::Limits;
@@ -80,6 +83,29 @@ impl ServeArgs {
     #[must_use]
     pub fn tls(&self) -> Option<TlsFiles> {
         self.listening.tls()
+    }
+
+    /// The files that certificates, keys and roles are in, by the flags that name them.
+    pub fn proofs(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        let jwks = match &self.callers.jwt_jwks {
+            Some(Jwks::File(file)) => Some(file),
+            Some(Jwks::Url(_)) | None => None,
+        };
+        let files = [
+            ("tls-cert", self.listening.tls_cert.as_ref()),
+            ("tls-key", self.listening.tls_key.as_ref()),
+            ("tls-client-ca", self.callers.tls_client_ca.as_ref()),
+            ("callers", self.callers.callers.as_ref()),
+            ("jwt-jwks", jwks),
+            ("jwt-jwks-ca", self.callers.jwt_jwks_ca.as_ref()),
+            (
+                "jwt-jwks-token-file",
+                self.callers.jwt_jwks_token_file.as_ref(),
+            ),
+        ];
+        files
+            .into_iter()
+            .filter_map(|(long, file)| Some((long, file?)))
     }
 
     /// The bounds of Postgres.

@@ -77,6 +77,12 @@ impl ServiceArgs {
             .filter_map(|(long, file)| Some((long, file.as_ref()?)))
     }
 
+    /// Whether there is something to prove oneself with.
+    #[must_use]
+    pub fn is_proved(&self) -> bool {
+        self.tls_cert.is_some() || self.token_file.is_some()
+    }
+
     pub(super) fn check(&self, origins: &Origins) -> Result<(), Refused> {
         pair(
             origins,

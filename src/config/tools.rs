@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::complaint::Refused;
 use super::database::{DatabaseArgs, MatrixArgs};
 use super::layers::Origins;
+use super::service::ServiceArgs;
 use super::value;
 
 /// `migrate`.
@@ -121,10 +122,32 @@ pub struct HealthcheckArgs {
     /// An unspecified address (`0.0.0.0`, `[::]`) is asked on loopback.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9090", value_parser = value::address)]
     pub http_listen: SocketAddr,
+
+    /// The account whose `services.order` is asked about where --endpoint is given
+    ///
+    /// That there is no such account is an answer too.
+    #[arg(long, value_name = "ACCOUNT", default_value = "healthcheck")]
+    pub account: String,
+
+    /// Which service to ask over gRPC, where --endpoint is given.
+    #[command(flatten)]
+    pub service: ServiceArgs,
 }
 
 impl HealthcheckArgs {
     pub(super) fn check(&self, origins: &Origins) -> Result<(), Refused> {
+        // Not by its variable: a container may have that for other commands, and its probe is about itself.
+        if origins.on_command_line("endpoint") {
+            return self.service.check(origins);
+        }
+        for long in ["account", "json"] {
+            if origins.on_command_line(long) {
+                return Err(Refused::new(format!(
+                    "{} is for a service that is asked over gRPC: --endpoint names it",
+                    origins.name(long)
+                )));
+            }
+        }
         if self.http_listen.port() == 0 {
             return Err(Refused::new(format!(
                 "{} is `{}`: the port that the service listens on is needed",

@@ -207,19 +207,22 @@ impl Assignment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogFilter(String);
 
+/// What spans are recorded under: they are for traces, and no log has them.
+const SPANS: &str = crate::traces::TARGET;
+
 impl LogFilter {
     /// The filter that it means. The HTTP library's warnings are about peers and not about this
     /// program, one for each of the frames that a peer sends to no purpose: they are written where
     /// the filter names `h2`, and nowhere else, or anyone who can connect could fill a disk.
     #[must_use]
     pub fn filter(&self) -> EnvFilter {
-        EnvFilter::new(format!("h2=error,{}", self.0))
+        EnvFilter::new(format!("h2=error,{},{SPANS}=off", self.0))
     }
 
     /// The same, and whatever it says, the lines of `target` at info.
     #[must_use]
     pub fn with(&self, target: &str) -> EnvFilter {
-        EnvFilter::new(format!("h2=error,{},{target}=info", self.0))
+        EnvFilter::new(format!("h2=error,{},{SPANS}=off,{target}=info", self.0))
     }
 
     pub(super) fn parse(value: &str) -> Result<Self, String> {
@@ -364,6 +367,19 @@ mod tests {
             let filter = LogFilter::parse(value).unwrap();
             assert_eq!(is_heard(filter.filter()), (false, false), "{value}");
             assert_eq!(is_heard(filter.with(TARGET)), (true, false), "{value}");
+        }
+    }
+
+    #[test]
+    fn no_log_has_spans() {
+        for value in ["trace", "portcullis=trace", "info,portcullis::trace=info"] {
+            let filter = LogFilter::parse(value).unwrap().filter();
+            let lines = tracing_subscriber::fmt().with_env_filter(filter).finish();
+            let is_heard = tracing::subscriber::with_default(
+                lines,
+                || tracing::enabled!(target: SPANS, tracing::Level::INFO),
+            );
+            assert!(!is_heard, "{value}");
         }
     }
 

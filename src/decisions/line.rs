@@ -4,6 +4,7 @@ use crate::callers::{ANONYMOUS, CallerId};
 use crate::domain::{AccountId, Decision, Effect, NotificationKind, Reason, Revision};
 
 use super::TARGET;
+use crate::traces::RequestId;
 
 /// What one line says.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub(super) struct Line {
     pub(super) method: &'static str,
     /// None where nobody has to prove who calls.
     pub(super) caller: Option<CallerId>,
+    /// The id that the caller gave the call.
+    pub(super) request_id: Option<RequestId>,
     pub(super) told: Told,
     pub(super) revision: Revision,
     pub(super) stale: bool,
@@ -49,11 +52,13 @@ impl Line {
         let Self {
             method,
             caller,
+            request_id,
             told,
             revision: Revision(revision),
             stale,
         } = self;
         let caller = caller.as_ref().map_or(ANONYMOUS, CallerId::as_str);
+        let request_id = request_id.as_ref().map(RequestId::as_str);
         match told {
             Told::Decision {
                 account,
@@ -64,6 +69,7 @@ impl Line {
                 target: TARGET,
                 method,
                 caller,
+                request_id,
                 account = account.as_str(),
                 feature = &**feature,
                 effect = effect(decision.effect),
@@ -83,6 +89,7 @@ impl Line {
                 target: TARGET,
                 method,
                 caller,
+                request_id,
                 kind = notification(*kind),
                 accounts,
                 recipients,
@@ -95,14 +102,14 @@ impl Line {
     }
 }
 
-fn effect(effect: Effect) -> &'static str {
+pub(super) fn effect(effect: Effect) -> &'static str {
     match effect {
         Effect::Allow => "allow",
         Effect::Deny => "deny",
     }
 }
 
-fn reason(reason: Reason) -> &'static str {
+pub(super) fn reason(reason: Reason) -> &'static str {
     match reason {
         Reason::PlatformRule => "PLATFORM_RULE",
         Reason::PlatformDefault => "PLATFORM_DEFAULT",

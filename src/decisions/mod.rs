@@ -2,8 +2,9 @@
 //!
 //! A call notes what it decided and hands it over with its answer; a thread of its own writes the
 //! lines. Between them is a queue with a bound: a log that nobody takes away holds up no call, and
-//! what finds no room is counted.
+//! what finds no room is counted. Decisions are counted too, whatever is logged.
 
+mod counts;
 mod line;
 mod queue;
 mod sample;
@@ -13,7 +14,9 @@ use std::sync::Arc;
 
 use crate::callers::CallerId;
 use crate::domain::{AccountId, CatalogAccess, Decision, NotificationKind, Revision};
+use crate::traces::RequestId;
 
+use counts::{Counted, Counts};
 use line::{Line, Shown, Told};
 use queue::Queue;
 
@@ -40,6 +43,7 @@ pub enum Logged {
 pub struct DecisionLog {
     logged: Logged,
     queue: Arc<Queue>,
+    counts: Arc<Counts>,
 }
 
 impl DecisionLog {
@@ -65,8 +69,22 @@ impl DecisionLog {
     }
 
     fn new(logged: Logged) -> Self {
-        let queue = Arc::default();
-        Self { logged, queue }
+        Self {
+            logged,
+            queue: Arc::default(),
+            counts: Arc::default(),
+        }
+    }
+
+    /// How many decisions were answered, by effect and reason in the words of the log.
+    pub fn decided(&self) -> impl Iterator<Item = ([&'static str; 2], u64)> {
+        self.counts.decided()
+    }
+
+    /// How many answers may have been older than `stale_after`, and said so.
+    #[must_use]
+    pub fn stale(&self) -> u64 {
+        self.counts.stale()
     }
 
     /// How many lines found no room, ever.
@@ -75,49 +93,67 @@ impl DecisionLog {
         self.queue.dropped()
     }
 
-    /// A call of `method` that begins, of a caller who has proved this, or nothing. `caller` is asked
-    /// only where it matters.
-    pub fn call(&self, method: &'static str, caller: impl FnOnce() -> Option<CallerId>) -> Call {
+    /// A call of `method` that begins, of a caller who has proved this, or nothing, and gave it this
+    /// id, or none. `caller` is asked only where it matters.
+    pub fn call(
+        &self,
+        method: &'static str,
+        caller: impl FnOnce() -> (Option<CallerId>, Option<RequestId>),
+    ) -> Call<'_> {
         let is_noted = match self.logged {
             Logged::Off => false,
             Logged::Denials | Logged::All => true,
             Logged::Sampled(share) => sample::hit(share),
         };
-        Call(is_noted.then(|| {
+        let notes = || {
+            let (caller, request_id) = caller();
             Box::new(Notes {
-                log: self.clone(),
                 method,
-                caller: caller(),
+                caller,
+                request_id,
                 told: Vec::new(),
             })
-        }))
+        };
+        Call {
+            log: self,
+            counted: Counted::default(),
+            notes: is_noted.then(notes),
+        }
     }
 }
 
-/// What is noted of one call. Where nothing is, that costs nothing; where the call is not answered,
-/// nothing is logged.
+/// What is noted of one call. Where the call is not answered, nothing is logged and nothing counted.
 #[derive(Debug)]
 #[must_use]
-pub struct Call(Option<Box<Notes>>);
+pub struct Call<'l> {
+    log: &'l DecisionLog,
+    counted: Counted,
+    /// None where it is not logged: then it is counted, and costs no more than that.
+    notes: Option<Box<Notes>>,
+}
 
 #[derive(Debug)]
 struct Notes {
-    log: DecisionLog,
     method: &'static str,
     caller: Option<CallerId>,
+    request_id: Option<RequestId>,
     told: Vec<Told>,
 }
 
-impl Call {
+impl Call<'_> {
     /// `value` once more, where it will be needed for what is noted.
     #[must_use]
     pub fn keep<T: Clone>(&self, value: &T) -> Option<T> {
-        self.0.is_some().then(|| value.clone())
+        self.notes.is_some().then(|| value.clone())
     }
 
-    /// Whether `account` may use `feature` was decided.
-    pub fn decided(&mut self, account: &AccountId, feature: &str, decision: Decision) {
-        self.note(account, feature, decision, None);
+    /// Whether `account` may use `feature` was decided; of an account that was not
+    /// [kept](Self::keep), that is counted.
+    pub fn decided(&mut self, account: Option<&AccountId>, feature: &str, decision: Decision) {
+        self.counted.add(decision);
+        if let Some(account) = account {
+            self.note(account, feature, decision, None);
+        }
     }
 
     /// A page of a catalogue was decided: whether `account` may order and see prices, and with that
@@ -129,6 +165,8 @@ impl Call {
         visible: usize,
         hidden: usize,
     ) {
+        self.counted.add(access.ordering);
+        self.counted.add(access.pricing);
         let shown = Some(Shown { visible, hidden });
         self.note(account, "services.order", access.ordering, shown);
         self.note(account, "pricing.view", access.pricing, shown);
@@ -141,10 +179,10 @@ impl Call {
         decision: Decision,
         shown: Option<Shown>,
     ) {
-        let Some(notes) = &mut self.0 else {
+        let Some(notes) = &mut self.notes else {
             return;
         };
-        if notes.log.logged == Logged::Denials && decision.is_allowed() {
+        if self.log.logged == Logged::Denials && decision.is_allowed() {
             return;
         }
         notes.told.push(Told::Decision {
@@ -163,10 +201,10 @@ impl Call {
         recipients: usize,
         unresolved: usize,
     ) {
-        let Some(notes) = &mut self.0 else {
+        let Some(notes) = &mut self.notes else {
             return;
         };
-        if notes.log.logged != Logged::Denials {
+        if self.log.logged != Logged::Denials {
             notes.told.push(Told::Routed {
                 kind,
                 accounts,
@@ -176,25 +214,27 @@ impl Call {
         }
     }
 
-    /// The call is answered, on this state: what was noted is logged.
+    /// The call is answered, on this state: what was noted is counted and logged.
     pub fn answered(self, revision: Revision, stale: bool) {
-        let Some(notes) = self.0 else {
+        self.log.counts.take(&self.counted, stale);
+        let Some(notes) = self.notes else {
             return;
         };
         let Notes {
-            log,
             method,
             caller,
+            request_id,
             told,
         } = *notes;
         let lines = told.into_iter().map(|told| Line {
             method,
             caller: caller.clone(),
+            request_id: request_id.clone(),
             told,
             revision,
             stale,
         });
-        log.queue.push(lines);
+        self.log.queue.push(lines);
     }
 }
 

@@ -23,9 +23,9 @@ fn account(id: &str) -> AccountId {
 
 /// A call by which these are decided, answered.
 fn tell(log: &DecisionLog, decisions: &[Decision]) {
-    let mut call = log.call("BatchCheckFeatures", || None);
+    let mut call = log.call("BatchCheckFeatures", || (None, None));
     for decision in decisions {
-        call.decided(&account("acme"), "pricing.view", *decision);
+        call.decided(Some(&account("acme")), "pricing.view", *decision);
     }
     call.answered(Revision(7), false);
 }
@@ -83,9 +83,9 @@ fn written(log: &DecisionLog) -> (String, String) {
 fn a_log_that_is_off_asks_for_nothing_and_keeps_nothing() {
     let log = DecisionLog::off();
     let mut call = log.call("CheckFeature", || panic!("asked who calls"));
-    assert!(call.0.is_none());
+    assert!(call.notes.is_none());
     assert_eq!(call.keep(&account("acme")), None);
-    call.decided(&account("acme"), "pricing.view", DENY);
+    call.decided(Some(&account("acme")), "pricing.view", DENY);
     call.routed(NotificationKind::Security, 1, 1, 0);
     call.answered(Revision(7), false);
     assert!(waiting(&log).is_empty());
@@ -96,7 +96,7 @@ fn a_log_that_is_off_asks_for_nothing_and_keeps_nothing() {
 fn a_log_of_denials_has_denials_alone() {
     let log = DecisionLog::new(Logged::Denials);
     tell(&log, &[ALLOW, DENY, ALLOW, DENY]);
-    let mut call = log.call("ResolveRecipients", || None);
+    let mut call = log.call("ResolveRecipients", || (None, None));
     call.routed(NotificationKind::Security, 2, 1, 1);
     call.answered(Revision(7), false);
     assert_eq!(effects(&log), [Effect::Deny, Effect::Deny]);
@@ -105,8 +105,8 @@ fn a_log_of_denials_has_denials_alone() {
 #[test]
 fn a_call_that_is_not_answered_told_nobody_anything() {
     let log = DecisionLog::new(Logged::All);
-    let mut call = log.call("CheckFeature", || None);
-    call.decided(&account("acme"), "pricing.view", DENY);
+    let mut call = log.call("CheckFeature", || (None, None));
+    call.decided(Some(&account("acme")), "pricing.view", DENY);
     drop(call);
     assert!(waiting(&log).is_empty());
 }
@@ -155,10 +155,11 @@ async fn the_end_writes_what_is_left_and_takes_no_more() {
 fn a_line_has_a_field_for_each_part() {
     let log = DecisionLog::new(Logged::All);
     let web = CallerId::parse("spiffe://portal.example/web").unwrap();
-    let mut call = log.call("CheckFeature", || Some(web));
-    call.decided(&account("acme"), "pricing.view", DENY);
+    let id = RequestId::try_from(&b"8f14-e45f"[..]).unwrap();
+    let mut call = log.call("CheckFeature", || (Some(web), Some(id)));
+    call.decided(Some(&account("acme")), "pricing.view", DENY);
     call.answered(Revision(7), true);
-    let mut call = log.call("ResolveRecipients", || None);
+    let mut call = log.call("ResolveRecipients", || (None, None));
     call.routed(NotificationKind::Security, 3, 2, 1);
     call.answered(Revision(8), false);
     let (json, _) = written(&log);
@@ -170,7 +171,8 @@ fn a_line_has_a_field_for_each_part() {
     let want = [
         json!({
             "level": "INFO", "target": "portcullis::decision", "message": "decided",
-            "method": "CheckFeature", "caller": "spiffe://portal.example/web", "account": "acme",
+            "method": "CheckFeature", "caller": "spiffe://portal.example/web",
+            "request_id": "8f14-e45f", "account": "acme",
             "feature": "pricing.view", "effect": "deny", "reason": "ACCOUNT_SETTING",
             "revision": 7, "stale": true,
         }),
@@ -190,8 +192,8 @@ fn no_caller_can_write_a_line_or_a_field_of_its_own() {
     assert!(CallerId::parse(name).is_err());
     let name = name.replace('\u{3000}', ",");
     let log = DecisionLog::new(Logged::All);
-    let mut call = log.call("CheckFeature", || CallerId::parse(&name).ok());
-    call.decided(&account("acme"), "pricing.view", DENY);
+    let mut call = log.call("CheckFeature", || (CallerId::parse(&name).ok(), None));
+    call.decided(Some(&account("acme")), "pricing.view", DENY);
     call.answered(Revision(7), false);
     let (json, text) = written(&log);
     assert_eq!((json.lines().count(), text.lines().count()), (1, 1));

@@ -28,6 +28,21 @@ pub(super) struct VersionedCatalog {
     pub(super) catalog: Arc<Catalog>,
 }
 
+/// Where an account was looked for, and found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lookup {
+    /// Among the accounts; it has no partner.
+    Account,
+    /// Among the accounts, and its partner's policy too.
+    AccountAndPolicy,
+    /// Among the accounts, but not the policy that it needs.
+    AccountAlone,
+    /// Among the ids of no account.
+    Unknown,
+    /// Nowhere.
+    Nothing,
+}
+
 #[derive(Debug)]
 pub(super) struct Caches {
     accounts: Cache<AccountId, Kept<Arc<AccountProfile>>>,
@@ -48,30 +63,48 @@ impl Caches {
         }
     }
 
-    /// What is known of `id` at `view`; `None` is a miss, also where only the policy is missing:
-    /// an account that was loaded is never judged by a policy that was cached, nor the reverse.
+    /// What is known of `id` at `view`.
     pub(super) fn entry(&self, view: &View, id: &AccountId) -> Option<Entry> {
-        let Some(account) = self
-            .accounts
-            .get(id)
-            .filter(|kept| view.accepts(kept.loaded_at))
-        else {
-            return self
-                .unknown
-                .get(id)
-                .filter(|kept| view.accepts(kept.loaded_at))
-                .map(|_| Entry::Unknown);
+        self.look_up(view, id).0
+    }
+
+    /// The same, and in which caches it was found. `None` is a miss, also where only the policy is
+    /// missing: an account that was loaded is never judged by a policy that was cached, nor the
+    /// reverse.
+    pub(super) fn look_up(&self, view: &View, id: &AccountId) -> (Option<Entry>, Lookup) {
+        let account = self.accounts.get(id);
+        let Some(account) = account.filter(|kept| view.accepts(kept.loaded_at)) else {
+            let unknown = self.unknown.get(id);
+            return match unknown.filter(|kept| view.accepts(kept.loaded_at)) {
+                Some(_) => (Some(Entry::Unknown), Lookup::Unknown),
+                None => (None, Lookup::Nothing),
+            };
         };
-        let policy = match account.value.account.partner() {
-            Some(partner) => Some(
-                self.policies
-                    .get(partner)
-                    .filter(|policy| view.accepts(policy.loaded_at))?
-                    .value,
+        let Some(partner) = account.value.account.partner() else {
+            return (Some(Entry::new(account.value, None)), Lookup::Account);
+        };
+        let policy = self.policies.get(partner);
+        match policy.filter(|policy| view.accepts(policy.loaded_at)) {
+            Some(policy) => (
+                Some(Entry::new(account.value, Some(policy.value))),
+                Lookup::AccountAndPolicy,
             ),
-            None => None,
-        };
-        Some(Entry::new(account.value, policy))
+            None => (None, Lookup::AccountAlone),
+        }
+    }
+
+    /// How many accounts, policies and ids of no account there are, and whether a catalogue.
+    pub(super) fn entries(&self) -> [u64; 4] {
+        // What was inserted or dropped shows in a count once it was looked after.
+        self.accounts.run_pending_tasks();
+        self.policies.run_pending_tasks();
+        self.unknown.run_pending_tasks();
+        [
+            self.accounts.entry_count(),
+            self.policies.entry_count(),
+            self.unknown.entry_count(),
+            u64::from(self.catalog.load().is_some()),
+        ]
     }
 
     pub(super) fn catalog(&self) -> Option<Arc<Kept<VersionedCatalog>>> {

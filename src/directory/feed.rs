@@ -185,7 +185,17 @@ impl Loader {
     fn trouble(&self, error: &StoreError) {
         let text = error.to_string();
         let before = self.shared.trouble.swap(Some(Arc::new(text.clone())));
-        if before.is_none_or(|before| *before != text) {
+        if before.is_some_and(|before| *before == text) {
+            return;
+        }
+        let is_away = matches!(error, StoreError::Unavailable(_));
+        if is_away && self.mirror.ledger.head().is_none() {
+            tracing::warn!(
+                error = text,
+                "the database was not reached yet: see that the host in --database-url is right, runs, \
+                 and takes connections from here"
+            );
+        } else {
             tracing::warn!(error = text, "cannot follow the store's changes");
         }
     }

@@ -117,7 +117,7 @@ impl Loader {
         requests: mpsc::Receiver<Request>,
     ) -> Self {
         Self {
-            signals: Signals::new(&*store),
+            signals: Signals::new(&*store, Arc::clone(&shared.is_listening)),
             announcement: Some(matrix_digest(&shared.matrix)),
             store,
             mirror: Mirror::new(Arc::clone(&shared)),

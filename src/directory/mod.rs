@@ -17,6 +17,7 @@
 mod cache;
 mod catalog;
 mod feed;
+mod figures;
 mod gathering;
 #[cfg(test)]
 mod interleavings;
@@ -33,7 +34,7 @@ mod view;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -46,11 +47,13 @@ use crate::domain::{
 use crate::store::{Store, StoreError};
 
 use cache::Caches;
+use figures::Counts;
 use loader::Loader;
 use places::Places;
 use request::Request;
 use view::{Published, Word};
 
+pub use figures::{CacheFigures, Figures};
 pub use watch::WatchEvent;
 
 /// The most accounts that calls wait for at once, each call's counted: six calls of ResolveRecipients
@@ -190,6 +193,10 @@ struct Shared<W: Word = AtomicU64> {
     published: Published<W>,
     caches: Caches,
     trouble: ArcSwapOption<String>,
+    /// Whether the store says by itself that something has changed.
+    is_listening: Arc<AtomicBool>,
+    began: Moment,
+    counts: Counts,
     /// For accounts that calls wait for.
     waiting: Places,
     /// For calls that read alone.
@@ -206,6 +213,9 @@ impl<W: Word> Shared<W> {
             matrix,
             published: Published::default(),
             trouble: ArcSwapOption::empty(),
+            is_listening: Arc::default(),
+            began: Moment::now(),
+            counts: Counts::new(),
         }
     }
 }

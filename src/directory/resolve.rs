@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use crate::clock::Moment;
 use crate::domain::{AccountId, Catalog, Head, Revision};
 use crate::store::MAX_LOAD;
+use crate::traces::step;
 
 use super::places::Place;
 use super::request::{Loaded, Reply, Request, Standing, Wanted};
@@ -98,6 +100,7 @@ impl Directory {
                     CatalogAt::View => view.accepts(kept.loaded_at),
                     CatalogAt::Version(version) => kept.value.version == version,
                 });
+            self.shared.counts.looked_for_catalog(catalog.is_some());
             if let Some(kept) = catalog {
                 let catalog = Arc::clone(&kept.value.catalog);
                 return self.resolved((entry, Some(catalog)), found.revision, found.age);
@@ -107,6 +110,7 @@ impl Directory {
                 CatalogAt::Version(version) => Some(version),
             };
             self.ask(|reply| Request::Catalog { version, reply })
+                .instrument(step("directory/catalog"))
                 .await??;
         }
         Err(restless())
@@ -174,10 +178,12 @@ impl Directory {
         let age = view.age(now);
         // Past `max_stale` the caches answer nothing, but the store may.
         let usable = age.is_some_and(|age| age <= self.shared.config.max_stale);
-        let cached: Vec<Option<Entry>> = ids
-            .iter()
-            .map(|id| self.shared.caches.entry(view, id).filter(|_| usable))
-            .collect();
+        let look_up = |id| {
+            let (entry, lookup) = self.shared.caches.look_up(view, id);
+            self.shared.counts.looked_up(lookup);
+            entry.filter(|_| usable)
+        };
+        let cached: Vec<Option<Entry>> = ids.iter().map(look_up).collect();
         let missing: Vec<AccountId> = ids
             .iter()
             .zip(&cached)
@@ -195,7 +201,15 @@ impl Directory {
             },
             catalog: CatalogAt::View,
         };
-        let mut loads = self.load(missing).await?.into_iter();
+        let mut loads = match missing.is_empty() {
+            true => Vec::new(),
+            false => {
+                self.load(missing)
+                    .instrument(step("directory/load"))
+                    .await?
+            }
+        }
+        .into_iter();
         let mut least_loaded = None;
         for entry in cached {
             let entry = match entry {
@@ -239,7 +253,11 @@ impl Directory {
             .alone
             .take(1)
             .and_then(|mut places| places.pop());
-        let place = Arc::new(place.ok_or(TOO_MANY_ALONE)?);
+        let shed = || {
+            self.shared.counts.shed_alone();
+            TOO_MANY_ALONE
+        };
+        let place = Arc::new(place.ok_or_else(shed)?);
         let mut found: Option<Found> = None;
         // No account at all is a look at the store's revision.
         let chunks = ids.chunks(MAX_LOAD).chain(ids.is_empty().then_some(ids));
@@ -250,6 +268,7 @@ impl Directory {
                     reply,
                     place: Arc::clone(&place),
                 })
+                .instrument(step("directory/load_alone"))
                 .await??;
             let revision = loaded.read.head.revision;
             if !loaded.read.primary || revision < view.applied.revision() {
@@ -281,11 +300,12 @@ impl Directory {
 
     /// Loads accounts, in their order.
     async fn load(&self, ids: Vec<AccountId>) -> Result<Vec<Loaded>, DirectoryError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
         let places = self.shared.waiting.take(ids.len());
-        let places = places.ok_or(TOO_MANY_WAIT)?;
+        let shed = || {
+            self.shared.counts.shed_waiting();
+            TOO_MANY_WAIT
+        };
+        let places = places.ok_or_else(shed)?;
         let want = |(id, place): (AccountId, Place)| {
             let (sender, answer) = oneshot::channel();
             let reply = Reply::new(sender, place);

@@ -1,5 +1,8 @@
 //! What the store says by itself: when to look at it, and whether it can say so.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use crate::store::{Signal, Store};
@@ -12,7 +15,7 @@ pub(super) struct Signals {
     /// Whether something was said since the last poll was sent.
     is_new: bool,
     /// Whether the store announces changes now, as far as it knows.
-    is_listening: bool,
+    is_listening: Arc<AtomicBool>,
     /// What is wrong where it does not, as it was last said.
     trouble: Option<String>,
     /// How many polls in a row have found changes that nobody announced.
@@ -21,12 +24,13 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    pub(super) fn new(store: &dyn Store) -> Self {
+    /// What `store` says; `is_listening` tells whether it does.
+    pub(super) fn new(store: &dyn Store, is_listening: Arc<AtomicBool>) -> Self {
         Self {
             // Where it ends, polls go on.
             stream: store.signals().chain(stream::pending()).boxed(),
             is_new: false,
-            is_listening: false,
+            is_listening,
             trouble: None,
             unannounced: 0,
             has_warned: false,
@@ -45,7 +49,7 @@ impl Signals {
             // What happened before was not announced.
             Signal::Listening => {
                 self.is_new = true;
-                self.is_listening = true;
+                self.is_listening.store(true, Ordering::Relaxed);
                 if let Some(trouble) = self.trouble.take() {
                     tracing::info!(after = trouble, "hears of changes again");
                 }
@@ -55,7 +59,7 @@ impl Signals {
                 self.unannounced = 0;
             }
             Signal::Deaf(error) => {
-                self.is_listening = false;
+                self.is_listening.store(false, Ordering::Relaxed);
                 let trouble = error.to_string();
                 if self.trouble.as_ref() != Some(&trouble) {
                     tracing::warn!(error = trouble, "hears of no changes, and looks for them");
@@ -77,7 +81,7 @@ impl Signals {
 
     /// Told of a poll that was sent because it was time, and found changes.
     pub(super) fn found_changes(&mut self) {
-        if self.is_new || !self.is_listening {
+        if self.is_new || !self.is_listening.load(Ordering::Relaxed) {
             return;
         }
         self.unannounced += 1;

@@ -33,6 +33,8 @@ pub(super) struct Published<W: Word = AtomicU64> {
     floor: W,
     /// The instant before the last poll was sent whose revision is applied; zero where there is none.
     fresh_at: W,
+    /// The same for operators, who want to know it after a reset too.
+    confirmed: AtomicU64,
 }
 
 /// What a call read before it looked at any entry.
@@ -78,6 +80,12 @@ impl<W: Word> Published<W> {
     /// came: a commit in between would be missing.
     pub(super) fn confirm(&self, sent: Moment) {
         self.fresh_at.store(sent.to_nanos());
+        self.confirmed.store(sent.to_nanos(), Ordering::Relaxed);
+    }
+
+    /// The instant before the last poll was sent that confirmed anything.
+    pub(super) fn confirmed(&self) -> Option<Moment> {
+        Moment::from_nanos(self.confirmed.load(Ordering::Relaxed))
     }
 }
 

@@ -15,6 +15,7 @@ use tonic::Status;
 use super::Limits;
 use super::methods::{Access, Service};
 use crate::grpc::overloaded;
+use crate::metrics::Counters;
 
 /// Up to this a message is not counted by its bytes.
 pub(super) const SMALL: usize = 4 << 10;
@@ -33,9 +34,33 @@ const ARRIVING_KIB: usize = 64 << 10;
 /// Calls of health at once that have not arrived whole.
 const HEALTH: usize = 1024;
 
+/// Why a call is shed: what there was no more of.
+#[derive(Debug, Clone, Copy)]
+enum Shed {
+    InFlight,
+    Arriving,
+    Streams,
+    Health,
+    Messages,
+    Large,
+    Answers,
+}
+
+/// The same, by the names that metrics have for them.
+const SHED: [(Shed, &str); 7] = [
+    (Shed::InFlight, "in_flight"),
+    (Shed::Arriving, "arriving"),
+    (Shed::Streams, "streams"),
+    (Shed::Health, "health"),
+    (Shed::Messages, "messages"),
+    (Shed::Large, "large"),
+    (Shed::Answers, "answers"),
+];
+
 /// The bounds, and what is taken of them.
 #[derive(Debug)]
 pub(super) struct Admission {
+    shed: Counters,
     in_flight: Count,
     arriving: Count,
     streams: Count,
@@ -71,6 +96,7 @@ impl Admission {
             most,
         };
         Self {
+            shed: Counters::new(SHED.len()),
             in_flight: count(limits.max_in_flight),
             arriving: count(limits.max_in_flight.saturating_mul(ARRIVING)),
             streams: count(limits.max_in_flight),
@@ -84,12 +110,36 @@ impl Admission {
         }
     }
 
+    /// How many calls were shed, by why.
+    pub(super) fn shed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        SHED.iter()
+            .map(|(what, name)| (*name, self.shed.total(*what as usize)))
+    }
+
+    /// How many calls wait for something, and how many may.
+    pub(super) fn in_flight(&self) -> (usize, usize) {
+        self.in_flight.read()
+    }
+
+    /// How many streams are open.
+    pub(super) fn open_streams(&self) -> usize {
+        self.streams.read().0 + self.open_streams.read().0
+    }
+
+    /// There is no more of this.
+    fn refuse(&self, what: Shed) -> Status {
+        self.shed.add_one(what as usize);
+        overloaded()
+    }
+
     /// A place for a call that has not arrived whole.
     ///
     /// # Errors
     /// OVERLOADED.
     pub(super) fn arriving(&self) -> Result<Taken, Status> {
-        self.arriving.take()
+        self.arriving
+            .take()
+            .ok_or_else(|| self.refuse(Shed::Arriving))
     }
 
     /// A place for a call that is worked on and waits for something.
@@ -97,7 +147,9 @@ impl Admission {
     /// # Errors
     /// OVERLOADED.
     pub(super) fn call(&self) -> Result<Taken, Status> {
-        self.in_flight.take()
+        self.in_flight
+            .take()
+            .ok_or_else(|| self.refuse(Shed::InFlight))
     }
 
     /// A place for a stream, which may last; those wait more than they work, and have the same
@@ -107,10 +159,16 @@ impl Admission {
     /// # Errors
     /// OVERLOADED.
     pub(super) fn stream(&self, access: Access) -> Result<Taken, Status> {
-        match access {
+        let taken = match access {
             Access::Open => self.open_streams.take(),
             Access::AnyRole | Access::Role(_) => self.streams.take(),
-        }
+        };
+        taken.ok_or_else(|| self.too_many_streams())
+    }
+
+    /// One connection, or all of them, have as many streams as they may.
+    pub(super) fn too_many_streams(&self) -> Status {
+        self.refuse(Shed::Streams)
     }
 
     /// A place for a call of health that waits, which has nothing to wait for.
@@ -118,7 +176,7 @@ impl Admission {
     /// # Errors
     /// OVERLOADED.
     pub(super) fn health(&self) -> Result<Taken, Status> {
-        self.health.take()
+        self.health.take().ok_or_else(|| self.refuse(Shed::Health))
     }
 
     /// A place for a message of so many bytes as long as it arrives, if there is one now; a small one
@@ -127,14 +185,15 @@ impl Admission {
     /// # Errors
     /// OVERLOADED.
     pub(super) fn message_now(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Status> {
-        let taken = match bytes {
+        let (taken, what) = match bytes {
             0..=SMALL => return Ok(None),
-            _ if bytes <= LARGE => {
-                Arc::clone(&self.arriving_kib).try_acquire_many_owned(kib(bytes))
-            }
-            _ => Arc::clone(&self.large).try_acquire_owned(),
+            _ if bytes <= LARGE => (
+                Arc::clone(&self.arriving_kib).try_acquire_many_owned(kib(bytes)),
+                Shed::Messages,
+            ),
+            _ => (Arc::clone(&self.large).try_acquire_owned(), Shed::Large),
         };
-        taken.map(Some).map_err(|_none_left| overloaded())
+        taken.map(Some).map_err(|_none_left| self.refuse(what))
     }
 
     /// The same, waited for a while.
@@ -148,7 +207,8 @@ impl Admission {
         let place = match bytes {
             0..=SMALL => return Ok(None),
             _ if bytes <= LARGE => {
-                for_a_while(Arc::clone(&self.arriving_kib).acquire_many_owned(kib(bytes))).await
+                let kib = Arc::clone(&self.arriving_kib).acquire_many_owned(kib(bytes));
+                self.for_a_while(Shed::Messages, kib).await
             }
             _ => self.large().await,
         };
@@ -162,7 +222,7 @@ impl Admission {
     /// OVERLOADED.
     pub(super) fn answer_now(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Status> {
         let taken = Arc::clone(&self.untaken).try_acquire_many_owned(kib(bytes));
-        taken.map_err(|_none_left| overloaded())
+        taken.map_err(|_none_left| self.refuse(Shed::Answers))
     }
 
     /// A place for a large message, waited for a while.
@@ -170,7 +230,8 @@ impl Admission {
     /// # Errors
     /// OVERLOADED.
     async fn large(&self) -> Result<OwnedSemaphorePermit, Status> {
-        for_a_while(Arc::clone(&self.large).acquire_owned()).await
+        let large = Arc::clone(&self.large).acquire_owned();
+        self.for_a_while(Shed::Large, large).await
     }
 
     /// A place for an answer of so many bytes until it is taken, waited for a while; `large` is one
@@ -189,7 +250,8 @@ impl Admission {
                 None => self.large().await,
             };
         }
-        for_a_while(Arc::clone(&self.untaken).acquire_many_owned(kib(bytes))).await
+        let kib = Arc::clone(&self.untaken).acquire_many_owned(kib(bytes));
+        self.for_a_while(Shed::Answers, kib).await
     }
 
     /// A place to work off a call whose answer may turn out to be large.
@@ -207,29 +269,33 @@ impl Admission {
         let taken = Arc::clone(places).acquire_owned();
         taken.await.map_err(|_closed| overloaded())
     }
+
+    async fn for_a_while(
+        &self,
+        what: Shed,
+        taken: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+    ) -> Result<OwnedSemaphorePermit, Status> {
+        match tokio::time::timeout(WAITS, taken).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(self.refuse(what)),
+        }
+    }
 }
 
 fn kib(bytes: usize) -> u32 {
     u32::try_from(bytes >> 10).unwrap_or(u32::MAX)
 }
 
-async fn for_a_while(
-    taken: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
-) -> Result<OwnedSemaphorePermit, Status> {
-    match tokio::time::timeout(WAITS, taken).await {
-        Ok(Ok(permit)) => Ok(permit),
-        Ok(Err(_)) | Err(_) => Err(overloaded()),
-    }
-}
-
 impl Count {
-    fn take(&self) -> Result<Taken, Status> {
+    fn take(&self) -> Option<Taken> {
         let before = self.taken.fetch_add(1, Ordering::Relaxed);
         let taken = Taken(Arc::clone(&self.taken));
-        match before < self.most {
-            true => Ok(taken),
-            false => Err(overloaded()),
-        }
+        (before < self.most).then_some(taken)
+    }
+
+    /// How many there are, and how many there may be.
+    fn read(&self) -> (usize, usize) {
+        (self.taken.load(Ordering::Relaxed), self.most)
     }
 }
 
@@ -260,8 +326,18 @@ mod tests {
         let third = admission.call().unwrap();
         assert!(admission.call().is_err());
         drop((second, third, stream));
-        assert_eq!(admission.in_flight.taken.load(Ordering::Relaxed), 0);
+        assert_eq!(admission.in_flight(), (0, 2));
+        let shed: Vec<_> = admission.shed().filter(|(_, times)| *times > 0).collect();
+        assert_eq!(shed, [("in_flight", 4)]);
     }
+
+    #[test]
+    fn what_is_shed_has_a_name() {
+        for (place, (what, _)) in SHED.iter().enumerate() {
+            assert_eq!(*what as usize, place);
+        }
+    }
+
     #[test]
     fn streams_that_are_open_to_all_take_no_place_of_others() {
         let admission = Admission::new(&Limits {

@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
 use super::admission::{Admission, SMALL};
+use super::calls::Tally;
 use super::link::Call;
 use super::stream;
 
@@ -17,6 +18,8 @@ use super::stream;
 pub(super) struct Answer {
     inner: tonic::body::Body,
     held: Option<Held>,
+    /// None where the request was none of gRPC.
+    tally: Option<Tally>,
     admission: Arc<Admission>,
     /// There was no room for the message, and its caller was told so.
     is_refused: bool,
@@ -47,7 +50,7 @@ impl AsRef<[u8]> for Holding {
 impl Answer {
     pub(super) fn new(
         inner: tonic::body::Body,
-        call: Call,
+        (call, tally): (Call, Option<Tally>),
         place: Option<OwnedSemaphorePermit>,
         admission: Arc<Admission>,
     ) -> Self {
@@ -55,6 +58,7 @@ impl Answer {
         Self {
             inner,
             held: Some(held),
+            tally,
             admission,
             is_refused: false,
         }
@@ -90,7 +94,7 @@ impl Body for Answer {
             return Poll::Ready(None);
         }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        polled
+        let polled = polled
             .map_ok(|frame| match frame.into_data() {
                 Ok(bytes) => match self.hold(bytes) {
                     Ok(bytes) => Ok(Frame::data(bytes)),
@@ -101,7 +105,11 @@ impl Body for Answer {
                 },
                 Err(frame) => Ok(frame),
             })
-            .map(|polled| polled.map(|frame| frame.and_then(|frame| frame)))
+            .map(|polled| polled.map(|frame| frame.and_then(|frame| frame)));
+        if let (Poll::Ready(Some(Ok(frame))), Some(tally)) = (&polled, &mut self.tally) {
+            tally.framed(frame);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
 /// A runtime beside the ones that serve. What it still does when it is dropped is given up.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Aside {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, GivenUp> {
-        let done = AbortOnDropHandle::new(self.handle.spawn(work)).await;
+        let done = AbortOnDropHandle::new(self.handle.spawn(work.in_current_span())).await;
         done.map_err(|_panicked_or_ended| GivenUp)
     }
 }

@@ -11,10 +11,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -25,7 +25,8 @@ use super::gate::Peer;
 use super::guard::{self, Guard, Pulse};
 use super::link::{Link, SPAN};
 use super::seats::Seat;
-use super::{Limits, Router};
+use super::tls::Identity;
+use super::{Figures, Limits, Router};
 use crate::clock::Moment;
 use crate::reload::Reloaded;
 
@@ -45,9 +46,73 @@ pub(super) struct Service {
     pub(super) router: Router,
     pub(super) limits: Limits,
     /// What connections are encrypted with; none where they are not.
-    pub(super) tls: Option<Arc<Reloaded<ServerConfig>>>,
+    pub(super) tls: Option<Arc<Reloaded<Identity>>>,
     /// Cancelled when connections are to leave.
     pub(super) drain: CancellationToken,
+    pub(super) figures: Figures,
+}
+
+/// Why the server ends a connection against the will of its peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// All seats were taken by peers that were served.
+    TurnedAway,
+    /// It was not served yet, and another came.
+    GaveWay,
+    /// It did not say in time what it had to before it is served.
+    Handshake,
+    /// TLS was not agreed on, or its certificate was not good.
+    Tls,
+    /// It does not speak HTTP/2, or not as it should.
+    Protocol,
+    /// It sent or provoked more frames than it may.
+    Flood,
+    /// It was silent, and did not answer a ping.
+    Keepalive,
+    /// It did not take its answers.
+    Untaken,
+    /// It was told to leave, and stayed.
+    Lingered,
+}
+
+impl Cut {
+    pub(super) const ALL: [Self; 9] = [
+        Self::TurnedAway,
+        Self::GaveWay,
+        Self::Handshake,
+        Self::Tls,
+        Self::Protocol,
+        Self::Flood,
+        Self::Keepalive,
+        Self::Untaken,
+        Self::Lingered,
+    ];
+
+    /// Its name in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::TurnedAway => "turned_away",
+            Self::GaveWay => "gave_way",
+            Self::Handshake => "handshake",
+            Self::Tls => "tls",
+            Self::Protocol => "protocol",
+            Self::Flood => "flood",
+            Self::Keepalive => "keepalive",
+            Self::Untaken => "untaken",
+            Self::Lingered => "lingered",
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    /// A peer that went away, or that does not speak as it should: its affair.
+    #[error("{0}")]
+    ByPeer(#[from] io::Error),
+    /// The service had enough of it.
+    #[error("{1}")]
+    Cut(Cut, &'static str),
 }
 
 /// Serves one connection until it ends.
@@ -56,12 +121,15 @@ pub(super) async fn serve(stream: TcpStream, seat: Seat, service: Arc<Service>) 
     let _ = stream.set_nodelay(true);
     let patience = Instant::now() + service.limits.handshake_timeout;
     let given_up = seat.given_up().clone();
+    let figures = service.figures.clone();
     let ended = tokio::select! {
         ended = begin(stream, seat, service, patience) => ended,
-        () = given_up.cancelled() => Err(io::Error::other("it gave way to another")),
+        () = given_up.cancelled() => Err(Ended::Cut(Cut::GaveWay, "it gave way to another")),
     };
     if let Err(error) = ended {
-        // A peer that went away, or that does not speak as it should: its affair.
+        if let Ended::Cut(cut, _) = error {
+            figures.connections.cut(cut);
+        }
         tracing::debug!(%error, "a connection ended");
     }
 }
@@ -73,23 +141,28 @@ async fn begin(
     seat: Seat,
     service: Arc<Service>,
     patience: Instant,
-) -> io::Result<()> {
+) -> Result<(), Ended> {
+    let calls = Arc::clone(&service.figures.calls);
     let leaving = service.drain.child_token();
     let Some(tls) = &service.tls else {
-        let begun = in_time(patience, &leaving, guard::begin(&mut stream)).await?;
+        let begun = in_time(patience, &leaving, first_frame(&mut stream)).await?;
         let (guarded, pulse) = Guard::new(stream, begun);
-        let link = Link::new(Peer::Unknown, seat, leaving);
+        let link = Link::new(Peer::Unknown, seat, calls, leaving);
         return Box::pin(speak(guarded, pulse, link, service)).await;
     };
-    in_time(patience, &leaving, stream.peek(&mut [0])).await?;
+    in_time(patience, &leaving, async {
+        Ok(stream.peek(&mut [0]).await?)
+    })
+    .await?;
     // Each handshake by the files of now.
-    let acceptor = TlsAcceptor::from(Arc::clone(&tls.current()));
-    let accepted = in_time(patience, &leaving, acceptor.accept(stream));
+    let acceptor = TlsAcceptor::from(Arc::clone(&tls.current().config));
+    let accepted = async { acceptor.accept(stream).await.map_err(no_tls) };
+    let accepted = in_time(patience, &leaving, accepted);
     let mut stream = Box::pin(accepted).await?;
-    let begun = in_time(patience, &leaving, guard::begin(&mut stream)).await?;
+    let begun = in_time(patience, &leaving, first_frame(&mut stream)).await?;
     let (_, session) = stream.get_ref();
     let peer = service.router.gate().peer(session.peer_certificates());
-    let link = Link::new(peer, seat, leaving);
+    let link = Link::new(peer, seat, calls, leaving);
     let (guarded, pulse) = Guard::new(stream, begun);
     Box::pin(speak(guarded, pulse, link, service)).await
 }
@@ -98,11 +171,36 @@ async fn begin(
 async fn in_time<T>(
     patience: Instant,
     leaving: &CancellationToken,
-    done: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
+    done: impl Future<Output = Result<T, Ended>>,
+) -> Result<T, Ended> {
+    let late = |_elapsed| Ended::Cut(Cut::Handshake, "the peer did not begin in time");
     tokio::select! {
-        done = timeout_at(patience, done) => done?,
-        () = leaving.cancelled() => Err(io::Error::other("the service drains")),
+        done = timeout_at(patience, done) => done.map_err(late)?,
+        () = leaving.cancelled() => Err(io::Error::other("the service drains").into()),
+    }
+}
+
+/// Waits for the first frame, and takes offence at what is none.
+async fn first_frame<I: AsyncRead + AsyncWrite + Unpin>(stream: &mut I) -> Result<Bytes, Ended> {
+    guard::begin(stream)
+        .await
+        .map_err(|error| match error.kind() == io::ErrorKind::InvalidData {
+            true => Ended::Cut(Cut::Protocol, "the peer does not speak HTTP/2"),
+            false => Ended::ByPeer(error),
+        })
+}
+
+/// A peer that hangs up in the middle of a handshake has not failed it.
+fn no_tls(error: io::Error) -> Ended {
+    let is_failed = error
+        .get_ref()
+        .is_some_and(|error| error.is::<rustls::Error>());
+    match is_failed {
+        true => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            Ended::Cut(Cut::Tls, "the TLS handshake failed")
+        }
+        false => Ended::ByPeer(error),
     }
 }
 
@@ -111,7 +209,7 @@ async fn speak<I>(
     pulse: Arc<Pulse>,
     link: Arc<Link>,
     service: Arc<Service>,
-) -> io::Result<()>
+) -> Result<(), Ended>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -138,7 +236,7 @@ where
     let mut is_leaving = false;
     loop {
         let step = tokio::select! {
-            ended = connection.as_mut() => return ended.map_err(io::Error::other),
+            ended = connection.as_mut() => return ended.map_err(|error| broken(error, &pulse)),
             () = link.leaving().cancelled(), if !is_leaving => Step::Leave,
             () = timer.as_mut() => life.look(&link, &pulse),
         };
@@ -152,7 +250,7 @@ where
             }
             // It has no call, and does not even answer: nothing is cut by this.
             Step::Close => return Ok(()),
-            Step::Cut(why) => return Err(io::Error::other(why)),
+            Step::Cut(cut, why) => return Err(Ended::Cut(cut, why)),
         }
         timer.as_mut().reset(life.next_look());
     }
@@ -164,7 +262,27 @@ enum Step {
     Stay,
     Leave,
     Close,
-    Cut(&'static str),
+    Cut(Cut, &'static str),
+}
+
+/// Why the HTTP library ended a connection.
+fn broken(error: hyper::Error, pulse: &Pulse) -> Ended {
+    if pulse.flooded() {
+        return Ended::Cut(Cut::Flood, "the peer sent more frames than it may");
+    }
+    if error.is_timeout() {
+        return Ended::Cut(Cut::Keepalive, "the peer did not answer a ping");
+    }
+    let h2 =
+        std::error::Error::source(&error).and_then(|source| source.downcast_ref::<h2::Error>());
+    match h2.filter(|h2| h2.is_library()).and_then(h2::Error::reason) {
+        Some(h2::Reason::ENHANCE_YOUR_CALM) => Ended::Cut(
+            Cut::Flood,
+            "the peer sent more frames than the library takes",
+        ),
+        Some(_) => Ended::Cut(Cut::Protocol, "the peer broke the rules of HTTP/2"),
+        None => Ended::ByPeer(io::Error::other(error)),
+    }
 }
 
 /// The instants at which a connection is looked at.
@@ -210,12 +328,12 @@ impl Life {
         let now = Instant::now();
         let is_over = |end: Option<Instant>| end.is_some_and(|end| end <= now);
         if is_over(self.gone) {
-            return Step::Cut("the peer was told to leave and has not");
+            return Step::Cut(Cut::Lingered, "the peer was told to leave and has not");
         }
         if self.span <= now {
             self.span = now + SPAN;
             if link.next_span() || pulse.blocked_for() >= BLOCKED {
-                return Step::Cut("the peer does not take its answers");
+                return Step::Cut(Cut::Untaken, "the peer does not take its answers");
             }
         }
         let mut leave = is_over(self.old);

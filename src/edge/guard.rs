@@ -133,7 +133,7 @@ pub(super) async fn begin<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::
 async fn turn_away<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Error {
     // Whether it hears that or not.
     let _ = say_goodbye(io).await;
-    io::Error::other("the peer does not speak HTTP/2")
+    io::Error::new(io::ErrorKind::InvalidData, "the peer does not speak HTTP/2")
 }
 
 async fn say_goodbye<I: AsyncRead + AsyncWrite + Unpin>(io: &mut I) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
+use super::calls::Calls;
 use super::gate::{Known, Peer};
 use super::memory::Memory;
 use super::seats::Seat;
@@ -33,6 +34,7 @@ pub(super) struct Link {
     /// Who is at the other end, as far as the handshake showed it.
     pub(super) peer: Peer,
     seat: Seat,
+    all_calls: Arc<Calls>,
     /// Cancelled when the connection is to end: calls are finished, streams are not.
     leaving: CancellationToken,
     calls: AtomicU32,
@@ -46,10 +48,17 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(peer: Peer, seat: Seat, leaving: CancellationToken) -> Arc<Self> {
+    /// A connection with `peer`, whose calls are counted with `all_calls`.
+    pub(super) fn new(
+        peer: Peer,
+        seat: Seat,
+        all_calls: Arc<Calls>,
+        leaving: CancellationToken,
+    ) -> Arc<Self> {
         Arc::new(Self {
             peer,
             seat,
+            all_calls,
             leaving,
             calls: AtomicU32::new(0),
             last_call: AtomicU64::new(Moment::now().to_nanos()),
@@ -60,6 +69,11 @@ impl Link {
             unasked: AtomicU32::new(0),
             streams: AtomicU32::new(0),
         })
+    }
+
+    /// Where calls are counted, those of other connections too.
+    pub(super) fn calls(&self) -> &Calls {
+        &self.all_calls
     }
 
     /// Whom a token proved before, in this era.
@@ -207,7 +221,12 @@ mod tests {
 
     fn link() -> Arc<Link> {
         let seat = Seats::new(1).take().unwrap();
-        Link::new(Peer::Unknown, seat, CancellationToken::new())
+        Link::new(
+            Peer::Unknown,
+            seat,
+            Arc::new(Calls::new()),
+            CancellationToken::new(),
+        )
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::grpc::{
 pub(super) struct Method {
     /// `/service/method`
     path: &'static str,
+    /// Where it is in the table.
+    place: usize,
     pub(super) service: Service,
     pub(super) access: Access,
     pub(super) work: Work,
@@ -79,7 +81,7 @@ const fn large(shapes: &'static [Shape]) -> Work {
 const WHEN_IDLE: Work = Work::Stream(Ending::WhenIdle);
 
 /// The table. What is called most is found first.
-static METHODS: [Method; 26] = [
+const METHODS: [Method; 26] = [
     check(
         "/portcullis.v1.AuthorizationService/CheckFeature",
         Work::Here,
@@ -222,6 +224,7 @@ const fn policy(path: &'static str, role: Role, work: Work) -> Method {
 const fn other(path: &'static str, service: Service, access: Access, work: Work) -> Method {
     Method {
         path,
+        place: 0,
         service,
         access,
         work,
@@ -229,9 +232,40 @@ const fn other(path: &'static str, service: Service, access: Access, work: Work)
 }
 
 impl Method {
+    /// What is counted of calls that name no method.
+    pub(super) const NOWHERE: usize = METHODS.len();
+    /// One place for each method, and that one.
+    pub(super) const PLACES: usize = METHODS.len() + 1;
+
     /// The method at a path.
     pub(super) fn at(path: &str) -> Option<Self> {
-        METHODS.iter().find(|method| method.path == path).copied()
+        Self::all().find(|method| method.path == path)
+    }
+
+    /// All of them.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let placed = |(place, method): (usize, &Self)| Self { place, ..*method };
+        METHODS.iter().enumerate().map(placed)
+    }
+
+    /// Its place among all of them.
+    pub(super) fn place(self) -> usize {
+        self.place
+    }
+
+    /// Its service, with the package, and its own name.
+    pub(super) fn names(self) -> (&'static str, &'static str) {
+        let path = self.path.trim_start_matches('/');
+        path.split_once('/').unwrap_or((path, ""))
+    }
+
+    /// Whether it takes and gives one message or more, in the words of metrics.
+    pub(super) fn kind(self) -> &'static str {
+        match (self.work, self.service) {
+            (Work::Here | Work::Aside { .. }, _) => "unary",
+            (Work::Stream(_), Service::ReflectionV1 | Service::ReflectionV1Alpha) => "bidi_stream",
+            (Work::Stream(_), _) => "server_stream",
+        }
     }
 }
 
@@ -285,6 +319,14 @@ mod tests {
             let method = Method::at(&path).unwrap();
             let is_stream = matches!(method.work, Work::Stream(_));
             assert_eq!(is_stream, described.server_streaming(), "{path}");
+            let kind = match (described.client_streaming(), described.server_streaming()) {
+                (false, false) => "unary",
+                (false, true) => "server_stream",
+                (true, _) => "bidi_stream",
+            };
+            assert_eq!(method.kind(), kind, "{path}");
+            let (service, name) = method.names();
+            assert_eq!(format!("/{service}/{name}"), path);
         }
     }
 

@@ -7,28 +7,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::poll_immediate;
-use http::{Method as HttpMethod, Request, Response, StatusCode, header};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service as TowerService;
+use tracing::Instrument as _;
 
+use crate::clock::Moment;
 use crate::grpc::{
-    MAX_CATALOG_MESSAGE, MAX_MESSAGE, MAX_OPEN_MESSAGE, deadline_exceeded, overloaded, stopping,
+    MAX_CATALOG_MESSAGE, MAX_MESSAGE, MAX_OPEN_MESSAGE, deadline_exceeded, stopping,
 };
+use crate::traces::RequestId;
 
 use super::admission::Admission;
 use super::answer::Answer;
 use super::aside::Aside;
 use super::asked::{Asked, Whole};
+use super::calls::{Calls, Tally};
 use super::deadline::{TimeLeft, time_left, wanted};
 use super::gate::{Admitted, Gate};
+use super::http::refusal;
 use super::link::{Call, Link, Stream};
 use super::methods::{Access, Ending, Method, Service, Work};
 use super::perform::{Largeness, Performed, admitted, beside, within_deadline};
 use super::stream::StreamBody;
+use super::trace;
 use super::{Limits, Services};
 
 /// From requests to answers.
@@ -36,9 +42,11 @@ use super::{Limits, Services};
 pub struct Router {
     services: Services,
     gate: Gate,
-    admission: Arc<Admission>,
+    pub(super) admission: Arc<Admission>,
     aside: Aside,
     request_timeout: Duration,
+    /// Where calls are counted.
+    pub(super) calls: Arc<Calls>,
 }
 
 impl Router {
@@ -53,6 +61,7 @@ impl Router {
             admission: Arc::new(Admission::new(limits)),
             aside: Aside::new(limits.workers)?,
             request_timeout: limits.request_timeout,
+            calls: Arc::new(Calls::new()),
         })
     }
 
@@ -66,43 +75,73 @@ impl Router {
         link: Arc<Link>,
         request: Request<Incoming>,
     ) -> Response<Answer> {
+        let id = trace::request_id(request.headers());
+        let mut response = self.answer_as(link, request, id.as_ref()).await;
+        if let Some(id) = id {
+            trace::echo(response.headers_mut(), &id);
+        }
+        response
+    }
+
+    async fn answer_as(
+        &self,
+        link: Arc<Link>,
+        mut request: Request<Incoming>,
+        id: Option<&RequestId>,
+    ) -> Response<Answer> {
+        let began = Moment::now();
         let mut call = Call::begin(link);
-        let (response, place, is_stream) = match self.pass(call.link(), request).await {
-            Ok(passed) => {
-                let is_stream = matches!(passed.method.work, Work::Stream(_));
-                let (response, place) = self.work_off(call.link(), passed).await;
-                (response, place, is_stream)
+        if let Some(refused) = refusal(&request) {
+            call.send();
+            return refused.map(|body| self.answered(body, call, None, None));
+        }
+        if let Some(id) = id {
+            request.extensions_mut().insert(id.clone());
+        }
+        let method = self.method(&request);
+        let span = trace::span(method, request.headers(), id);
+        let mut tally = Tally::begin(Arc::clone(call.link()), method, began, span.clone());
+        let worked_off = async {
+            match self.pass(call.link(), method, request).await {
+                Ok(passed) => self.work_off(call.link(), passed).await,
+                Err(refused) => (refused, None),
             }
-            Err(refused) => (refused, None, false),
         };
-        if !is_stream {
+        let (response, place) = worked_off.instrument(span).await;
+        tally.headed(&response);
+        if !method.is_some_and(|method| matches!(method.work, Work::Stream(_))) {
             call.send();
         }
-        response.map(|body| Answer::new(body, call, place, Arc::clone(&self.admission)))
+        response.map(|body| self.answered(body, call, Some(tally), place))
+    }
+
+    fn answered(
+        &self,
+        body: Body,
+        call: Call,
+        tally: Option<Tally>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Answer {
+        Answer::new(body, (call, tally), place, Arc::clone(&self.admission))
+    }
+
+    /// The method that a request is for, where there is one.
+    fn method(&self, request: &Request<Incoming>) -> Option<Method> {
+        let method = match request.uri().query() {
+            None => Method::at(request.uri().path()),
+            Some(_) => None,
+        };
+        method.filter(|method| self.services.have(method.service))
     }
 
     /// What a request has to pass before anything is done for it.
     async fn pass(
         &self,
         link: &Link,
+        method: Option<Method>,
         mut request: Request<Incoming>,
     ) -> Result<Passed, Response<Body>> {
-        if request.method() != HttpMethod::POST {
-            return Err(refuse(
-                StatusCode::METHOD_NOT_ALLOWED,
-                Some((header::ALLOW, "POST")),
-            ));
-        }
-        if !is_grpc(request.headers()) {
-            return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, None));
-        }
-        let method = match request.uri().query() {
-            None => Method::at(request.uri().path()),
-            Some(_) => None,
-        };
-        let method = method
-            .filter(|method| self.services.have(method.service))
-            .ok_or_else(unimplemented)?;
+        let method = method.ok_or_else(unimplemented)?;
         let judged = self.gate.judge(link, request.headers(), method.access);
         let left = time_left(request.headers(), self.request_timeout);
         let caller = self
@@ -292,7 +331,7 @@ impl Router {
             Err(status) => return status.into_http(),
         };
         let Some(stream) = Stream::begin(link) else {
-            return overloaded().into_http();
+            return self.admission.too_many_streams().into_http();
         };
         let wanted = match wanted(request.headers()) {
             Ok(wanted) => wanted,
@@ -349,50 +388,6 @@ struct Passed {
     left: Result<TimeLeft, Status>,
 }
 
-/// `application/grpc`, alone, with a subtype (`+proto`) or with parameters.
-fn is_grpc(headers: &http::HeaderMap) -> bool {
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .map(http::HeaderValue::as_bytes);
-    content_type
-        .and_then(|value| value.strip_prefix(b"application/grpc"))
-        .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
-}
-
-fn refuse(status: StatusCode, extra: Option<(header::HeaderName, &'static str)>) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    if let Some((name, value)) = extra {
-        response
-            .headers_mut()
-            .insert(name, http::HeaderValue::from_static(value));
-    }
-    response
-}
-
 fn unimplemented() -> Response<Body> {
     Status::unimplemented("there is no such method").into_http()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn content_types() {
-        for (value, want) in [
-            ("application/grpc", true),
-            ("application/grpc+proto", true),
-            ("application/grpc; charset=utf-8", true),
-            ("application/grpc-web", false),
-            ("application/json", false),
-            ("application/grp", false),
-        ] {
-            let headers = [(header::CONTENT_TYPE, value.parse().unwrap())]
-                .into_iter()
-                .collect();
-            assert_eq!(is_grpc(&headers), want, "{value}");
-        }
-        assert!(!is_grpc(&http::HeaderMap::new()));
-    }
 }

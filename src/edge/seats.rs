@@ -45,6 +45,11 @@ impl Seats {
         })
     }
 
+    /// How many there are.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
     /// How many are taken.
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)

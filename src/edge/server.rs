@@ -7,14 +7,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::connection::Service;
+use super::connection::{Cut, Service};
+use super::figures::Connections;
 use super::seats::Seats;
+use super::tls::Identity;
 use super::workers::Workers;
-use super::{Limits, Router, Seldom};
+use super::{Figures, Limits, Router, Seldom};
 use crate::reload::Reloaded;
 
 /// How long the loop rests when no connection can be accepted: descriptors ran out, most likely,
@@ -36,7 +37,8 @@ pub struct Server {
     listener: TcpListener,
     router: Router,
     limits: Limits,
-    tls: Option<Arc<Reloaded<ServerConfig>>>,
+    tls: Option<Arc<Reloaded<Identity>>>,
+    figures: Figures,
 }
 
 impl Server {
@@ -46,14 +48,27 @@ impl Server {
         listener: TcpListener,
         router: Router,
         limits: Limits,
-        tls: Option<Arc<Reloaded<ServerConfig>>>,
+        tls: Option<Arc<Reloaded<Identity>>>,
     ) -> Self {
+        let figures = Figures {
+            calls: Arc::clone(&router.calls),
+            admission: Arc::clone(&router.admission),
+            seats: Seats::new(limits.max_connections),
+            connections: Arc::new(Connections::new()),
+        };
         Self {
             listener,
             router,
             limits,
             tls,
+            figures,
         }
+    }
+
+    /// What is counted here, from now on.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.figures.clone()
     }
 
     /// Serves until `drain`, then at most `grace` longer.
@@ -61,15 +76,19 @@ impl Server {
     /// # Errors
     /// Where the threads that serve cannot be started.
     pub async fn serve(self, drain: CancellationToken, grace: Duration) -> io::Result<Drained> {
-        let seats = Seats::new(self.limits.max_connections);
+        let Figures {
+            seats, connections, ..
+        } = self.figures.clone();
         let mut workers = Workers::start(&Arc::new(Service {
             router: self.router,
             limits: self.limits,
             tls: self.tls,
             drain: drain.clone(),
+            figures: self.figures,
         }))?;
         let mut door = Door {
             seats: Arc::clone(&seats),
+            connections,
             full: Seldom::default(),
             stuck: Seldom::default(),
         };
@@ -100,15 +119,18 @@ impl Server {
 /// Who lets connections in.
 struct Door {
     seats: Arc<Seats>,
+    connections: Arc<Connections>,
     full: Seldom,
     stuck: Seldom,
 }
 
 impl Door {
     fn let_in(&mut self, stream: TcpStream, workers: &Workers) {
+        self.connections.accepted();
         match (self.seats.take(), stream.into_std()) {
             (Some(seat), Ok(stream)) => workers.deal(stream, seat),
             (None, _) => {
+                self.connections.cut(Cut::TurnedAway);
                 if let Some(times) = self.full.say() {
                     tracing::warn!(
                         times,

@@ -45,6 +45,32 @@ pub enum TlsError {
     Verifier(rustls::server::VerifierBuilderError),
 }
 
+/// What the server proves itself with.
+#[derive(Debug)]
+pub struct Identity {
+    /// What connections are accepted with.
+    pub config: Arc<ServerConfig>,
+    /// When the certificate expires.
+    pub expires: SystemTime,
+}
+
+impl Identity {
+    /// Of these files, as [`server_config`] takes them.
+    ///
+    /// # Errors
+    /// [`TlsError`], which says which of the three cannot be used and why.
+    pub fn new(
+        cert_pem: &[u8],
+        key_pem: &[u8],
+        client_ca_pem: Option<&[u8]>,
+    ) -> Result<Self, TlsError> {
+        Ok(Self {
+            config: Arc::new(server_config(cert_pem, key_pem, client_ca_pem)?),
+            expires: not_after(cert_pem)?,
+        })
+    }
+}
+
 /// What connections are accepted with: TLS 1.3 and 1.2, for HTTP/2.
 ///
 /// All three are PEM. Where there is `client_ca_pem`, a client may show a certificate of one of those

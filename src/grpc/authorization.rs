@@ -14,7 +14,7 @@ use crate::proto::v1;
 use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::proto::v1::feature_check_result;
 
-use super::caller::proved;
+use super::caller::{proved, request_id};
 use super::status::{Violations, answer_too_large, item, malformed_item, stopping};
 use super::{MAX_MESSAGE, encode, parse};
 
@@ -48,8 +48,9 @@ impl AuthorizationApi {
     }
 
     /// What is noted of this call of `method`.
-    fn call<T>(&self, method: &'static str, request: &Request<T>) -> Call {
-        self.decisions.call(method, || proved(request).cloned())
+    fn call<T>(&self, method: &'static str, request: &Request<T>) -> Call<'_> {
+        self.decisions
+            .call(method, || (proved(request).cloned(), request_id(request)))
     }
 }
 
@@ -74,10 +75,8 @@ impl AuthorizationService for AuthorizationApi {
             .check_feature(account, &feature, consistency)
             .await?;
 
-        if let Some(account) = asked {
-            call.decided(&account, &feature, resolved.value);
-            call.answered(resolved.revision, resolved.stale);
-        }
+        call.decided(asked.as_ref(), &feature, resolved.value);
+        call.answered(resolved.revision, resolved.stale);
         Ok(Response::new(v1::CheckFeatureResponse {
             effect: encode::effect(resolved.value.effect).into(),
             reason: encode::reason(resolved.value.reason).into(),
@@ -127,9 +126,12 @@ impl AuthorizationService for AuthorizationApi {
             .check_features(batch, parse::consistency(consistency.as_ref()))
             .await?;
 
-        for (check, decided) in asked.iter().flatten().zip(&resolved.value) {
+        let mut asked = asked.iter().flatten();
+        for decided in &resolved.value {
+            let check = asked.next();
             if let Ok(decision) = decided {
-                call.decided(&check.account, &check.feature, *decision);
+                let feature = check.map_or("", |check| &check.feature);
+                call.decided(check.map(|check| &check.account), feature, *decision);
             }
         }
         let mut decisions = resolved.value.into_iter();
@@ -177,7 +179,7 @@ impl AuthorizationService for AuthorizationApi {
 
         let features = resolved.value;
         for (feature, decision) in &features.decisions {
-            call.decided(&features.account.id, feature.as_str(), *decision);
+            call.decided(Some(&features.account.id), feature.as_str(), *decision);
         }
         let answer = answer(
             v1::ListFeaturesResponse {

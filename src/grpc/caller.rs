@@ -3,6 +3,7 @@
 use tonic::Request;
 
 use crate::callers::{ANONYMOUS, CallerId};
+use crate::traces::RequestId;
 
 /// Who makes a call, as far as that was proved: the edge puts a [`CallerId`] into the extensions of
 /// the request.
@@ -18,6 +19,11 @@ impl Caller {
                 .to_owned(),
         )
     }
+}
+
+/// The id that the caller gave this.
+pub(super) fn request_id<T>(request: &Request<T>) -> Option<RequestId> {
+    request.extensions().get().cloned()
 }
 
 /// What the caller of this has proved, where it had to.

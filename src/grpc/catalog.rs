@@ -51,7 +51,7 @@ impl AuthorizationApi {
     pub(super) async fn filter(
         &self,
         request: v1::FilterCatalogRequest,
-        call: Call,
+        call: Call<'_>,
     ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
         let v1::FilterCatalogRequest {
             account_id,
@@ -86,7 +86,7 @@ impl AuthorizationApi {
         view: View,
         stored: Stored,
         consistency: Consistency,
-        call: Call,
+        call: Call<'_>,
     ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
         let Stored {
             markets,
@@ -144,7 +144,7 @@ impl AuthorizationApi {
         view: View,
         locations: Vec<v1::Location>,
         consistency: Consistency,
-        call: Call,
+        call: Call<'_>,
     ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
         let resolved = self
             .authorizer
@@ -180,7 +180,7 @@ fn respond(
     resolved: &Resolved<AccountCatalog>,
     access: &CatalogAccess<'_>,
     account: &AccountId,
-    mut call: Call,
+    mut call: Call<'_>,
     visible: Visible,
 ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
     let count = visible.locations.len().max(visible.ids.len());

@@ -2,14 +2,16 @@
 //! is noticed.
 //!
 //! The adapters are [`memory`] and [`postgres`]; one contract suite runs over both
-//! (`tests/store_contract.rs`). This module knows the domain and nothing else.
+//! (`tests/store_contract.rs`). [`measured`] is around either. This module knows the domain and nothing else.
 
 mod change;
+mod condition;
 mod delta;
 mod draft;
 mod error;
 mod import;
 mod matrix_digest;
+pub mod measured;
 pub mod memory;
 mod plan;
 mod plan_write;
@@ -29,6 +31,7 @@ use crate::domain::{
 };
 
 pub use change::{ChangeEntry, ChangeSubject, MAX_POLLED};
+pub use condition::{Condition, PoolFigures, SchemaFigures};
 pub use delta::{ChangedKeys, Delta, Edit, Edits, MAX_CHANGED_KEYS};
 pub use draft::{By, ChangeDraft};
 pub use error::{StoreError, Unavailable};
@@ -92,6 +95,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Told when a read was of an older state than one that had been seen before it was sent, or
     /// came from a standby though a primary is there: what answered may be a server that is behind. A store that keeps connections makes new ones.
     fn suspect(&self) {}
+
+    /// How it is now, for operators.
+    fn condition(&self) -> Condition {
+        Condition::default()
+    }
 
     /// Puts what a data file says into the store, in one transaction and as one revision, or as
     /// none where nothing changes.

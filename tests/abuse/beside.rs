@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::support::load::{Load, Target};
+use crate::support::probe;
 use crate::support::process::Process;
 use crate::support::requests::check;
 
@@ -36,6 +37,18 @@ pub(crate) struct Attacked {
 }
 
 impl Attacked {
+    /// How many connections it says it has cut for this reason.
+    pub(crate) async fn cut(&self, reason: &str) -> usize {
+        let (_, _, page) = probe::ask(self.server.http, "GET", "/metrics").await;
+        let sample = format!("portcullis_connections_cut_total{{reason=\"{reason}\"}} ");
+        let mut values = page.lines().filter_map(|line| line.strip_prefix(&sample));
+        values
+            .next()
+            .unwrap_or_else(|| panic!("{page}"))
+            .parse()
+            .unwrap()
+    }
+
     /// One with these flags.
     pub(crate) async fn start(flags: &[&str]) -> Self {
         Self::begin(|folder| Process::serve_demo(flags, folder.path())).await

@@ -312,6 +312,12 @@ async fn a_flood_that_costs_the_server_more_than_the_peer_is_cut() {
     }
     assert!(talkative.is_empty(), "lines logged: {talkative:?}");
     assert!(cut_late.is_empty(), "not cut, or late: {cut_late:?}");
+    let (flood, protocol) = (attacked.cut("flood").await, attacked.cut("protocol").await);
+    println!("cut for a flood {flood}, for breaking the rules {protocol}");
+    assert!(
+        flood + protocol >= CUT.len() * CONNECTIONS,
+        "{flood} and {protocol} were counted"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,28 @@ fn nobody_at_the_other_end_is_an_error_with_advice() {
 }
 
 #[tokio::test]
+async fn health_is_asked_over_grpc_where_a_service_is_named() {
+    let server = Server::demo().await;
+    for (line, check) in [
+        (
+            "healthcheck",
+            "check   NOT_FOUND (ACCOUNT_UNKNOWN): there is no account `healthcheck`\n",
+        ),
+        (
+            "healthcheck --account northwind-games",
+            "check   allow  northwind-games  services.order  PLATFORM_RULE\n",
+        ),
+    ] {
+        let run = ask(&server, line).await;
+        assert_eq!((run.code, run.err.as_str()), (0, ""), "{line}");
+        assert_eq!(run.out, format!("health  SERVING\n{check}"));
+    }
+    server.begin_drain();
+    let run = ask(&server, "healthcheck").await;
+    assert_eq!((run.code, run.out.as_str()), (2, ""), "{}", run.err);
+}
+
+#[tokio::test]
 async fn check_prints_the_decision_and_exits_by_it() {
     let server = Server::demo().await;
     for (line, code, out) in [

@@ -159,6 +159,34 @@ async fn a_service_is_asked_over_tls_with_a_proof() {
 }
 
 #[tokio::test]
+async fn who_shows_a_proof_is_healthy_only_where_it_is_let_in() {
+    let files = Files::new();
+    let server = files.serve("portcullis").await;
+    for (proof, code, want) in [
+        (shown_by("web"), 0, "NOT_FOUND (ACCOUNT_UNKNOWN)"),
+        ("--token-file @reader".to_owned(), 0, "NOT_FOUND"),
+        // That it wants a proof is what it should say.
+        (String::new(), 0, "UNAUTHENTICATED (CALLER_UNKNOWN)"),
+        ("--token-file @nobody".to_owned(), 2, "PERMISSION_DENIED"),
+        ("--token-file @token".to_owned(), 2, "UNAUTHENTICATED"),
+    ] {
+        let line = format!(
+            "healthcheck --endpoint {} --tls-ca @ca.pem {proof}",
+            server.grpc
+        );
+        let run = files.ask(line.trim_end(), &[]).await;
+        assert_eq!(run.code, code, "{line}: {}{}", run.out, run.err);
+        assert!(
+            run.out.starts_with("health  SERVING\n"),
+            "{line}: {}",
+            run.out
+        );
+        let told = if code == 0 { &run.out } else { &run.err };
+        assert!(told.contains(want), "{line}: {told}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_caller_may_not_do_is_said_in_one_line() {
     let files = Files::new();
     let server = files.serve("portcullis").await;

@@ -1,5 +1,7 @@
 //! Probes over plain HTTP, and gRPC's health service: one task feeds both.
 
+use std::sync::Arc;
+
 use portcullis::http::{self, Readiness};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -45,7 +47,7 @@ async fn probes() {
         ("GET", "/livez", 200, "alive"),
         ("GET", "/readyz", 200, "ready"),
         ("GET", "/readyz?verbose", 200, "ready"),
-        ("GET", "/", 404, "/livez and /readyz"),
+        ("GET", "/", 404, "/livez, /readyz and /metrics"),
         ("GET", "/livez/", 404, ""),
         ("GET", "/LIVEZ", 404, ""),
         ("POST", "/livez", 405, "GET"),
@@ -67,7 +69,11 @@ async fn a_probe_says_why_it_is_not_ready() {
     let address = listener.local_addr().unwrap();
     let why = "the store was not read yet";
     let (told, readiness) = watch::channel(Readiness::NotReady(why.to_owned()));
-    let probes = tokio::spawn(http::serve(listener, readiness));
+    let probes = tokio::spawn(http::serve(
+        listener,
+        readiness,
+        Arc::new(portcullis::metrics::Page::default),
+    ));
     let (status, _, body) = ask(address, "GET", "/readyz").await;
     assert_eq!(
         (status, body.as_str()),

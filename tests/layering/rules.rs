@@ -17,7 +17,7 @@ const FLOORS: [Floor; 11] = [
         knows: &[],
     },
     Floor {
-        modules: &["clock", "reload", "pem"],
+        modules: &["clock", "reload", "pem", "metrics", "traces"],
         knows: &[],
     },
     // Who may call is no matter of what is decided: of the domain it takes the reader of YAML.
@@ -27,7 +27,7 @@ const FLOORS: [Floor; 11] = [
     },
     Floor {
         modules: &["decisions"],
-        knows: &["callers", "clock", "domain"],
+        knows: &["callers", "clock", "metrics", "traces", "domain"],
     },
     // Generated, and so known to those alone who speak gRPC or start those who do.
     Floor {
@@ -35,17 +35,17 @@ const FLOORS: [Floor; 11] = [
         knows: &[],
     },
     Floor {
-        modules: &["store", "metrics", "datafile"],
-        knows: &["domain"],
+        modules: &["store", "datafile"],
+        knows: &["metrics", "traces", "domain"],
     },
     Floor {
-        modules: &["store::memory", "store::postgres"],
-        knows: &["store", "metrics", "datafile", "clock", "domain"],
+        modules: &["store::memory", "store::postgres", "store::measured"],
+        knows: &["store", "metrics", "traces", "datafile", "clock", "domain"],
     },
     // Not the adapters: the directory knows the port alone.
     Floor {
         modules: &["directory"],
-        knows: &["store", "metrics", "datafile", "clock", "domain"],
+        knows: &["store", "metrics", "traces", "datafile", "clock", "domain"],
     },
     Floor {
         modules: &["authorizer", "administrator"],
@@ -53,6 +53,7 @@ const FLOORS: [Floor; 11] = [
             "directory",
             "store",
             "metrics",
+            "traces",
             "datafile",
             "clock",
             "domain",
@@ -66,8 +67,10 @@ const FLOORS: [Floor; 11] = [
             "directory",
             "store::memory",
             "store::postgres",
+            "store::measured",
             "store",
             "metrics",
+            "traces",
             "datafile",
             "proto",
             "decisions",
@@ -89,8 +92,10 @@ const FLOORS: [Floor; 11] = [
             "directory",
             "store::memory",
             "store::postgres",
+            "store::measured",
             "store",
             "metrics",
+            "traces",
             "datafile",
             "proto",
             "decisions",

@@ -111,6 +111,12 @@ impl Tokens {
         *self.generation().borrow()
     }
 
+    /// Whether the keys are fetched from an address, and not read from a file.
+    #[must_use]
+    pub fn are_fetched(&self) -> bool {
+        matches!(self.keys, Keys::Remote(_))
+    }
+
     /// How often newer keys could not be had.
     #[must_use]
     pub fn failures(&self) -> u64 {

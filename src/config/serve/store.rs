@@ -62,7 +62,7 @@ pub struct FreshnessArgs {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = value::duration)]
     pub poll_interval: Duration,
 
-    /// The most accounts that are cached, at up to 200 bytes each
+    /// The most accounts that are cached, at about 600 bytes each
     #[arg(long, value_name = "COUNT", default_value = "1000000", value_parser = value::size)]
     pub max_cached_accounts: u64,
 

@@ -54,6 +54,11 @@ impl Breaker {
         }
     }
 
+    /// Whether loads are refused now, but for those that find out.
+    pub(super) fn is_open(&self) -> bool {
+        self.state.borrow().is_open()
+    }
+
     /// Lets a load pass, or refuses it.
     ///
     /// # Errors

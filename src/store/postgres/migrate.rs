@@ -13,7 +13,7 @@ use super::config::PostgresConfig;
 use super::connect::Session;
 use super::load::within;
 use super::{failure, row};
-use crate::store::StoreError;
+use crate::store::{SchemaFigures, StoreError};
 
 struct Migration {
     version: u32,
@@ -159,6 +159,23 @@ fn read(row: &Row, first: usize) -> Result<Option<Found>, StoreError> {
 /// Whether this program can work with the schema in [`FOUND`], which `row` has from `first` on.
 pub(super) fn check(row: &Row, first: usize) -> Result<(), StoreError> {
     fits(read(row, first)?)
+}
+
+/// What operators are told where there is no schema at all.
+pub(super) const MISSING: SchemaFigures = SchemaFigures {
+    found: 0,
+    wanted: VERSION,
+    fits: false,
+};
+
+/// The same for operators.
+pub(super) fn figures(row: &Row, first: usize) -> Result<SchemaFigures, StoreError> {
+    let found = read(row, first)?;
+    Ok(SchemaFigures {
+        found: found.map_or(0, |found| found.version),
+        wanted: VERSION,
+        fits: fits(found).is_ok(),
+    })
 }
 
 fn fits(found: Option<Found>) -> Result<(), StoreError> {

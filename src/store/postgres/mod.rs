@@ -37,8 +37,8 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::{
-    CatalogSnapshot, Import, ImportError, ImportOutcome, ImportProgress, Poll, Signal, Snapshot,
-    State, Store, StoreError,
+    CatalogSnapshot, Condition, Import, ImportError, ImportOutcome, ImportProgress, Poll,
+    SchemaFigures, Signal, Snapshot, State, Store, StoreError,
 };
 use crate::domain::{AccountId, Head};
 use breaker::Breaker;
@@ -57,6 +57,8 @@ pub struct PostgresStore {
     desk: Desk,
     /// Whether the last poll was answered by a standby.
     from_standby: AtomicBool,
+    /// The schema that the last poll saw.
+    schema: watch::Sender<Option<SchemaFigures>>,
     /// Raised where another server may be the primary now.
     moved: watch::Sender<()>,
 }
@@ -89,6 +91,7 @@ impl PostgresStore {
             breaker: Breaker::new(),
             polls: pool(1)?,
             from_standby: AtomicBool::new(false),
+            schema: watch::Sender::default(),
             moved: watch::Sender::new(()),
             config,
         })
@@ -108,7 +111,8 @@ impl Store for PostgresStore {
     }
 
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {
-        let poll = poll::poll(&self.polls, self.config.limits.store_timeout, seen).await?;
+        let limit = self.config.limits.store_timeout;
+        let poll = poll::poll(&self.polls, limit, seen, &self.schema).await?;
         self.breaker.try_again();
         if !poll.at.primary {
             // Where the URL names several hosts, the next poll may find the primary.
@@ -136,6 +140,14 @@ impl Store for PostgresStore {
 
     fn suspect(&self) {
         self.connections.replace_all();
+    }
+
+    fn condition(&self) -> Condition {
+        Condition {
+            is_refusing: self.breaker.is_open(),
+            pool: Some(self.connections.figures()),
+            schema: *self.schema.borrow(),
+        }
     }
 
     async fn import(

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -15,7 +16,9 @@ use super::load::{no_head, within};
 use super::pool::Connections;
 use super::{failure, migrate, row};
 use crate::domain::{AccountId, ChangeId, Head};
-use crate::store::{ChangeEntry, ChangeSubject, ChangedKeys, MAX_POLLED, Poll, StoreError};
+use crate::store::{
+    ChangeEntry, ChangeSubject, ChangedKeys, MAX_POLLED, Poll, SchemaFigures, StoreError,
+};
 
 /// The head, the stored id of the change that made revision `$1`, the schema, how often the matrix
 /// changed, and a change in each row: the first ones after `$1`, or the last ones of all. There is a
@@ -58,11 +61,12 @@ mod at {
     pub(super) const KEYS: usize = SUBJECT + 2;
 }
 
-/// Looks at the present revision, and whether the schema is one that this program reads.
+/// Looks at the present revision, notes the `schema` that is there, and says whether the schema is one that this program reads.
 pub(super) async fn poll(
     connections: &Connections,
     limit: Duration,
     seen: Option<Head>,
+    schema: &watch::Sender<Option<SchemaFigures>>,
 ) -> Result<Poll, StoreError> {
     // Of numbers beyond there is no change, and the sum in the statement would be none.
     let seen = seen.map(|seen| seen.revision.0.min(LAST_ASKED).cast_signed());
@@ -75,7 +79,18 @@ pub(super) async fn poll(
             .map_err(|error| failure::statement("looking at the revision", error));
         lease.end(rows)
     })
-    .await?;
+    .await;
+    // A table is missing, or a column: of a schema that there is none of, or that is too new.
+    if let Err(StoreError::Schema(_)) = rows {
+        schema.send_modify(|seen| match seen {
+            Some(seen) => seen.fits = false,
+            None => *seen = Some(migrate::MISSING),
+        });
+    }
+    let rows = rows?;
+    if let Some(first) = rows.first() {
+        schema.send_replace(Some(migrate::figures(first, at::FOUND)?));
+    }
     read(&rows)
 }
 

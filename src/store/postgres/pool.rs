@@ -16,7 +16,7 @@ use deadpool::managed::{
 use tokio_postgres::Client;
 
 use super::connect::{CONNECT_TIMEOUT, Connector, Session};
-use crate::store::{StoreError, Unavailable};
+use crate::store::{PoolFigures, StoreError, Unavailable};
 
 /// Connections to one database, at most so many.
 pub(super) struct Connections {
@@ -121,6 +121,17 @@ impl Connections {
             object: Some(object),
             generation: Arc::clone(&self.generation),
         })
+    }
+
+    /// How many there are, and who waits.
+    pub(super) fn figures(&self) -> PoolFigures {
+        let status = self.pool.status();
+        PoolFigures {
+            idle: status.available,
+            in_use: status.size.saturating_sub(status.available),
+            most: status.max_size,
+            waiting: status.waiting,
+        }
     }
 
     /// Closes every connection: those at rest now, those in use when they come back. After a
