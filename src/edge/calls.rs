@@ -174,7 +174,7 @@ impl Tally {
     }
 
     /// Nothing comes any more.
-    pub(super) fn end(&mut self) {
+    fn end(&mut self) {
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }

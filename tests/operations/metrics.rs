@@ -5,25 +5,16 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use portcullis::app::StoreChoice;
-use portcullis::proto::v1::CheckFeatureRequest;
 use prost::Message as _;
 use tonic::Code;
 
 use crate::exposition::Page;
 use crate::support::http2::{Connection, frame, path};
+use crate::support::requests::check;
 use crate::support::server::Server;
 use crate::support::{database, patient, probe, queries, within};
 use crate::tables::{names, rows};
 use crate::world::{By, World};
-
-fn check(account: &str) -> Vec<u8> {
-    let request = CheckFeatureRequest {
-        account_id: account.to_owned(),
-        feature: "pricing.view".to_owned(),
-        consistency: None,
-    };
-    request.encode_to_vec()
-}
 
 /// The tables are checked against this: Postgres, TLS, certificates and tokens.
 async fn full_page() -> Page {
@@ -35,7 +26,12 @@ async fn full_page() -> Page {
     let connection = world
         .connect(server.grpc, Some(&world.client("check")))
         .await;
-    let answer = connection.call("CheckFeature", &check("nobody")).await;
+    let answer = connection
+        .call(
+            "CheckFeature",
+            &check("nobody", "pricing.view").encode_to_vec(),
+        )
+        .await;
     assert_eq!(answer.grpc().unwrap().code(), Code::NotFound);
     let page = Page::of(server.http).await;
     server.stop().await;
@@ -188,7 +184,12 @@ async fn what_happens_is_counted() {
         ("nobody", Code::NotFound),
         ("a b", Code::InvalidArgument),
     ] {
-        let answer = connection.call("CheckFeature", &check(account)).await;
+        let answer = connection
+            .call(
+                "CheckFeature",
+                &check(account, "pricing.view").encode_to_vec(),
+            )
+            .await;
         assert_eq!(
             answer.grpc().map_or(Code::Ok, |status| status.code()),
             code,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
-use portcullis::proto::v1::{CheckFeatureRequest, GetAccountRequest};
+use portcullis::proto::v1::GetAccountRequest;
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tonic::{Code, Status};
@@ -29,6 +30,7 @@ use tower::Service as _;
 use crate::support::http2::{Answer, Connection, frame};
 use crate::support::probe;
 use crate::support::process::Process;
+use crate::support::requests;
 use crate::support::within;
 use crate::world::CHECK;
 
@@ -119,13 +121,21 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A check of this account, as it is sent.
 fn check(account: &str) -> Vec<u8> {
-    let request = CheckFeatureRequest {
-        account_id: account.to_owned(),
-        feature: "pricing.view".to_owned(),
-        consistency: None,
-    };
-    request.encode_to_vec()
+    requests::check(account, "pricing.view").encode_to_vec()
+}
+
+/// A server that traces to `endpoint`, ready, and a connection to it.
+async fn traced(endpoint: &str, folder: &Path) -> (Process, Connection) {
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
+    ];
+    let server = Process::start(&[], &variables, folder);
+    probe::until_ready(server.http).await;
+    let connection = Connection::open(server.grpc).await;
+    (server, connection)
 }
 
 async fn call(
@@ -147,13 +157,7 @@ async fn a_call_is_a_span_below_its_callers() {
     let collector = Collector::default();
     let endpoint = format!("http://{}", collector.listen().await);
     let folder = tempfile::tempdir().unwrap();
-    let variables = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
-        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
-    ];
-    let server = Process::start(&[], &variables, folder.path());
-    probe::until_ready(server.http).await;
-    let connection = Connection::open(server.grpc).await;
+    let (server, connection) = traced(&endpoint, folder.path()).await;
     let traceparent = format!("00-{TRACE}-{PARENT}-01");
     let headers = [
         ("traceparent", &*traceparent),
@@ -229,13 +233,7 @@ async fn a_stream_is_a_span_as_long_as_it_lasts() {
     let collector = Collector::default();
     let endpoint = format!("http://{}", collector.listen().await);
     let folder = tempfile::tempdir().unwrap();
-    let variables = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
-        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
-    ];
-    let server = Process::start(&[], &variables, folder.path());
-    probe::until_ready(server.http).await;
-    let connection = Connection::open(server.grpc).await;
+    let (_server, connection) = traced(&endpoint, folder.path()).await;
     let mut watch = connection.request("/portcullis.v1.AuthorizationService/WatchChanges");
     let timeout = format!("{}m", LASTS.as_millis()).parse().unwrap();
     watch.headers_mut().insert("grpc-timeout", timeout);
