@@ -12,5 +12,8 @@
 )]
 
 pub mod measure;
+pub mod nothing;
+pub mod peers;
 pub mod table;
+pub mod wire;
 pub mod world;

@@ -28,6 +28,7 @@ use super::seats::Seat;
 use super::tls::Identity;
 use super::{Figures, Limits, Router};
 use crate::clock::Moment;
+use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::reload::Reloaded;
 
 /// Bounds of resets that the HTTP library counts by itself, once it is told to.
@@ -42,8 +43,8 @@ const BLOCKED: Duration = Duration::from_secs(20);
 
 /// What all connections have in common.
 #[derive(Debug)]
-pub(super) struct Service {
-    pub(super) router: Router,
+pub(super) struct Service<A> {
+    pub(super) router: Router<A>,
     pub(super) limits: Limits,
     /// What connections are encrypted with; none where they are not.
     pub(super) tls: Option<Arc<Reloaded<Identity>>>,
@@ -116,7 +117,11 @@ enum Ended {
 }
 
 /// Serves one connection until it ends.
-pub(super) async fn serve(stream: TcpStream, seat: Seat, service: Arc<Service>) {
+pub(super) async fn serve<A: AuthorizationService>(
+    stream: TcpStream,
+    seat: Seat,
+    service: Arc<Service<A>>,
+) {
     // Answers are small and awaited: waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
     let patience = Instant::now() + service.limits.handshake_timeout;
@@ -136,10 +141,10 @@ pub(super) async fn serve(stream: TcpStream, seat: Seat, service: Arc<Service>) 
 
 /// The futures of what comes after the peer has begun are boxed: there may be thousands of peers that
 /// never do.
-async fn begin(
+async fn begin<A: AuthorizationService>(
     mut stream: TcpStream,
     seat: Seat,
-    service: Arc<Service>,
+    service: Arc<Service<A>>,
     patience: Instant,
 ) -> Result<(), Ended> {
     let calls = Arc::clone(&service.figures.calls);
@@ -204,14 +209,15 @@ fn no_tls(error: io::Error) -> Ended {
     }
 }
 
-async fn speak<I>(
+async fn speak<I, A>(
     guarded: Guard<I>,
     pulse: Arc<Pulse>,
     link: Arc<Link>,
-    service: Arc<Service>,
+    service: Arc<Service<A>>,
 ) -> Result<(), Ended>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: AuthorizationService,
 {
     let limits = &service.limits;
     let answer = {

@@ -20,6 +20,7 @@ use crate::clock::Moment;
 use crate::grpc::{
     MAX_CATALOG_MESSAGE, MAX_MESSAGE, MAX_OPEN_MESSAGE, deadline_exceeded, stopping,
 };
+use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::traces::RequestId;
 
 use super::admission::Admission;
@@ -39,8 +40,8 @@ use super::{Limits, Services};
 
 /// From requests to answers.
 #[derive(Debug)]
-pub struct Router {
-    services: Services,
+pub struct Router<A> {
+    services: Services<A>,
     gate: Gate,
     pub(super) admission: Arc<Admission>,
     aside: Aside,
@@ -49,12 +50,12 @@ pub struct Router {
     pub(super) calls: Arc<Calls>,
 }
 
-impl Router {
+impl<A: AuthorizationService> Router<A> {
     /// A router to `services`, that lets through whom `gate` does, and so much as `limits` say.
     ///
     /// # Errors
     /// Where the threads for large calls cannot be started.
-    pub fn new(services: Services, gate: Gate, limits: &Limits) -> std::io::Result<Self> {
+    pub fn new(services: Services<A>, gate: Gate, limits: &Limits) -> std::io::Result<Self> {
         Ok(Self {
             services,
             gate,
