@@ -1,6 +1,8 @@
 //! `portcullis-bench`: measures, and prints what it measured.
 
 use clap::{Parser, Subcommand};
+use portcullis_bench::wire::load::{Load, Shape};
+use portcullis_bench::wire::request::Requests;
 use portcullis_bench::world::Size;
 use portcullis_bench::{peers, wire};
 
@@ -19,6 +21,23 @@ struct Cli {
 enum Command {
     /// What a call costs over the wire, as rows of the table.
     Wire,
+    /// Check accounts of a server as fast as it answers.
+    Load {
+        /// Where it answers.
+        address: std::net::SocketAddr,
+        /// How many accounts it has.
+        #[arg(long, default_value_t = 10_000)]
+        accounts: usize,
+        /// Connections.
+        #[arg(long, default_value_t = 1)]
+        connections: usize,
+        /// Calls at once on each.
+        #[arg(long, default_value_t = 1)]
+        streams: usize,
+        /// Calls in all.
+        #[arg(long, default_value_t = 10_000)]
+        calls: usize,
+    },
     /// Be one of the servers that are measured.
     #[command(hide = true)]
     Serve {
@@ -39,10 +58,20 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Wire => {
             println!("{}", portcullis_bench::table::HEAD);
-            for row in wire::rows::rows()? {
-                println!("{row}");
-            }
-            Ok(())
+            wire::rows::rows(&mut |row| println!("{row}"))
+        }
+        Command::Load {
+            address,
+            accounts,
+            connections,
+            streams,
+            calls,
+        } => {
+            let shape = Shape {
+                connections,
+                streams,
+            };
+            Load::run(address, shape, Requests::checks(accounts), calls)
         }
         Command::Serve { peer } => serve(&peer),
     }

@@ -224,11 +224,14 @@ where
         let (link, service) = (Arc::clone(&link), Arc::clone(&service));
         service_fn(move |request| {
             let (link, service) = (Arc::clone(&link), Arc::clone(&service));
-            async move { Ok::<_, Infallible>(service.router.answer(link, request).await) }
+            // Moved five times on its way to where it is polled: boxed, it is small.
+            Box::pin(async move { Ok::<_, Infallible>(service.router.answer(link, request).await) })
         })
     };
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
+        // No client of gRPC looks at it.
+        .auto_date_header(false)
         .max_concurrent_streams(limits.max_concurrent_streams)
         .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESETS)
         .max_pending_accept_reset_streams(MAX_PENDING_ACCEPT_RESETS)

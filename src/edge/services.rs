@@ -38,6 +38,8 @@ impl<S> Serves for S where
 
 /// Every service on the gRPC port; `A` answers what accounts may do.
 pub struct Services<A> {
+    /// What answers, to be asked without what is around it.
+    pub(super) api: Arc<A>,
     pub(super) authorization: AuthorizationServiceServer<A>,
     /// The same service with the message limit of FilterCatalog: tonic's limit is per service.
     pub(super) catalog: AuthorizationServiceServer<A>,
@@ -62,6 +64,7 @@ impl<A: AuthorizationService> Services<A> {
             PolicyServiceServer::from_arc(Arc::clone(&policy)).max_decoding_message_size(limit)
         };
         Self {
+            api: Arc::clone(&api),
             authorization: server(MAX_MESSAGE),
             catalog: server(MAX_CATALOG_MESSAGE),
             policy: policy_server(MAX_MESSAGE),

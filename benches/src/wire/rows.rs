@@ -60,13 +60,12 @@ impl Programs {
     }
 }
 
-/// All of them.
+/// All of them, each as soon as it is measured.
 ///
 /// # Errors
 /// Where a server does not start, or a call fails.
-pub fn rows() -> anyhow::Result<Vec<Row>> {
+pub fn rows(on: &mut dyn FnMut(Row)) -> anyhow::Result<()> {
     let programs = Programs::find()?;
-    let mut rows = Vec::new();
     let stock = Peer::start(&programs.stock, &[])?;
     let empty = Peer::start(&programs.own, &["serve", "empty"])?;
     let accounts = (ACCOUNTS.to_string(), PARTNERS.to_string());
@@ -86,26 +85,24 @@ pub fn rows() -> anyhow::Result<Vec<Row>> {
         (SINGLE, "64 connections × 1 stream", 0.90),
     ] {
         let [stock, empty, own] = in_turns([&stock, &empty, &portcullis], shape, &checks)?;
-        rows.push(
-            Row::new(
-                format!("`CheckFeature`, cached, CPU per call, against stock, {name}"),
-                Goal::AtMost(most),
-                own / stock,
-                Unit::Ratio,
-            )
-            .of(format!(
-                "{own:.2} µs of {stock:.2} µs; own set-up, empty handler: {empty:.2} µs"
-            )),
-        );
+        on(Row::new(
+            format!("`CheckFeature`, cached, CPU per call, against stock, {name}"),
+            Goal::AtMost(most),
+            own / stock,
+            Unit::Ratio,
+        )
+        .of(format!(
+            "{own:.2} µs of {stock:.2} µs; own set-up, empty handler: {empty:.2} µs"
+        )));
     }
     drop((stock, empty, portcullis));
     if callgrind::is_there() {
-        rows.extend(instructions(&programs)?);
+        instructions(&programs, on)?;
     }
-    Ok(rows)
+    Ok(())
 }
 
-fn instructions(programs: &Programs) -> anyhow::Result<Vec<Row>> {
+fn instructions(programs: &Programs, on: &mut dyn FnMut(Row)) -> anyhow::Result<()> {
     let checks = Requests::checks(FEW_ACCOUNTS);
     let every = Requests::every(FEW_ACCOUNTS);
     let count = |program: &Path, arguments: &[&str], shape| {
@@ -117,12 +114,11 @@ fn instructions(programs: &Programs) -> anyhow::Result<Vec<Row>> {
     };
     let (accounts, partners) = (FEW_ACCOUNTS.to_string(), PARTNERS.to_string());
     let own = ["serve", "portcullis", &accounts, &partners];
-    let mut rows = Vec::new();
     for (shape, name) in [(ALONE, "1 × 1"), (BUSY, "8 × 16")] {
         let stock = count(&programs.stock, &[], shape)?;
         let empty = count(&programs.own, &["serve", "empty"], shape)?;
         let own = count(&programs.own, &own, shape)?;
-        rows.push(
+        on(
             Row::new(
                 format!("the same against a handler that does nothing on the same set-up, instructions, {name}"),
                 Goal::AtMost(1.05),
@@ -132,7 +128,7 @@ fn instructions(programs: &Programs) -> anyhow::Result<Vec<Row>> {
             .of(format!("{own:.0} of {empty:.0}; stock {stock:.0}")),
         );
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// Microseconds of processor time that a call takes on each of some servers.
