@@ -10,6 +10,7 @@ use crate::domain::{AccountId, AccountProfile, Catalog, Head, PartnerPolicy};
 use crate::store::ChangedKeys;
 
 use super::ledger::Vouched;
+use super::recent::{Keyed, Recent};
 use super::stamp::Stamp;
 use super::view::View;
 use super::{DirectoryConfig, Entry};
@@ -19,6 +20,18 @@ use super::{DirectoryConfig, Entry};
 pub(super) struct Kept<T> {
     pub(super) value: T,
     pub(super) loaded_at: Stamp,
+}
+
+impl Keyed for Kept<Arc<AccountProfile>> {
+    fn key(&self) -> &str {
+        self.value.account.id.as_str()
+    }
+}
+
+impl Keyed for Kept<AccountId> {
+    fn key(&self) -> &str {
+        self.value.as_str()
+    }
 }
 
 /// The catalogue with the change that made it.
@@ -45,9 +58,15 @@ pub(super) enum Lookup {
 
 #[derive(Debug)]
 pub(super) struct Caches {
-    accounts: Cache<AccountId, Kept<Arc<AccountProfile>>>,
+    /// Every call reads one, of up to a million. A read of moka, which writes down each, takes ten
+    /// times as long there, and its entries take three times the memory; quick_cache needs one more
+    /// step to an entry and some 40 bytes more for it, and divides the bound among its shards, so
+    /// that it drops entries before it is full. `benches/src/caches.rs` compares them.
+    accounts: Recent<Kept<Arc<AccountProfile>>>,
     /// Ids of no account: in a bound of their own, so that a flood of them evicts no account.
-    unknown: Cache<AccountId, Kept<()>>,
+    unknown: Recent<Kept<AccountId>>,
+    /// Some thousands, read once by a call at most: small enough for a cache that weighs what it
+    /// drops against what it takes.
     policies: Cache<AccountId, Kept<Arc<PartnerPolicy>>>,
     /// One whole catalogue, swapped whole.
     catalog: ArcSwapOption<Kept<VersionedCatalog>>,
@@ -56,8 +75,8 @@ pub(super) struct Caches {
 impl Caches {
     pub(super) fn new(config: &DirectoryConfig) -> Self {
         Self {
-            accounts: Cache::new(config.max_cached_accounts),
-            unknown: Cache::new(config.max_cached_unknown),
+            accounts: Recent::new(bound(config.max_cached_accounts)),
+            unknown: Recent::new(bound(config.max_cached_unknown)),
             policies: Cache::new(config.max_cached_partners),
             catalog: ArcSwapOption::empty(),
         }
@@ -72,9 +91,9 @@ impl Caches {
     /// missing: an account that was loaded is never judged by a policy that was cached, nor the
     /// reverse.
     pub(super) fn look_up(&self, view: &View, id: &AccountId) -> (Option<Entry>, Lookup) {
-        let account = self.accounts.get(id);
+        let account = self.accounts.get(id.as_str());
         let Some(account) = account.filter(|kept| view.accepts(kept.loaded_at)) else {
-            let unknown = self.unknown.get(id);
+            let unknown = self.unknown.get(id.as_str());
             return match unknown.filter(|kept| view.accepts(kept.loaded_at)) {
                 Some(_) => (Some(Entry::Unknown), Lookup::Unknown),
                 None => (None, Lookup::Nothing),
@@ -95,14 +114,13 @@ impl Caches {
 
     /// How many accounts, policies and ids of no account there are, and whether a catalogue.
     pub(super) fn entries(&self) -> [u64; 4] {
-        // What was inserted or dropped shows in a count once it was looked after.
-        self.accounts.run_pending_tasks();
+        // What was inserted or dropped shows in a count of moka's once it was looked after.
         self.policies.run_pending_tasks();
-        self.unknown.run_pending_tasks();
+        let count = |entries: usize| u64::try_from(entries).unwrap_or(u64::MAX);
         [
-            self.accounts.entry_count(),
+            count(self.accounts.len()),
             self.policies.entry_count(),
-            self.unknown.entry_count(),
+            count(self.unknown.len()),
             u64::from(self.catalog.load().is_some()),
         ]
     }
@@ -130,14 +148,14 @@ impl Caches {
                 }
                 if is_account_true {
                     let value = Arc::clone(profile);
-                    self.accounts.insert(id.clone(), Kept { value, loaded_at });
+                    self.accounts.insert(Kept { value, loaded_at });
                 }
                 is_account_true && is_policy_true
             }
             Entry::Unknown => {
                 if is_account_true {
-                    let value = ();
-                    self.unknown.insert(id.clone(), Kept { value, loaded_at });
+                    let value = id.clone();
+                    self.unknown.insert(Kept { value, loaded_at });
                 }
                 is_account_true
             }
@@ -160,16 +178,16 @@ impl Caches {
                 accounts, partners, ..
             } => {
                 for id in accounts {
-                    self.accounts.invalidate(id);
-                    self.unknown.invalidate(id);
+                    self.accounts.remove(id.as_str());
+                    self.unknown.remove(id.as_str());
                 }
                 for partner in partners {
                     self.policies.invalidate(partner);
                 }
             }
             ChangedKeys::Everything => {
-                self.accounts.invalidate_all();
-                self.unknown.invalidate_all();
+                self.accounts.clear();
+                self.unknown.clear();
                 self.policies.invalidate_all();
             }
         }
@@ -190,4 +208,9 @@ impl Caches {
         self.forget(&ChangedKeys::Everything);
         self.catalog.store(None);
     }
+}
+
+/// As many entries as may be, on a machine that could not hold as many as that.
+fn bound(entries: u64) -> usize {
+    usize::try_from(entries).unwrap_or(usize::MAX)
 }

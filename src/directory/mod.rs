@@ -26,6 +26,7 @@ mod ledger;
 mod loader;
 mod mirror;
 mod places;
+mod recent;
 mod request;
 mod resolve;
 mod signals;
@@ -54,6 +55,7 @@ use request::Request;
 use view::{Published, Word};
 
 pub use figures::{CacheFigures, Figures};
+pub use recent::{Keyed, Recent};
 pub use watch::WatchEvent;
 
 /// The most accounts that calls wait for at once, each call's counted: six calls of ResolveRecipients
