@@ -11,6 +11,10 @@
     reason = "a figure of something that went wrong would be none: it ends there"
 )]
 
+pub mod caches;
+pub mod decisions;
+pub mod made_up;
 pub mod measure;
+pub mod memory;
 pub mod table;
 pub mod world;

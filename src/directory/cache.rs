@@ -10,7 +10,9 @@ use crate::domain::{AccountId, AccountProfile, Catalog, Head, PartnerPolicy};
 use crate::store::ChangedKeys;
 
 use super::ledger::Vouched;
-use super::recent::{Keyed, Recent};
+use super::profile::{CachedAccount, CachedUnknown, Profile};
+use super::recent::Recent;
+use super::shortcut::Shortcut;
 use super::stamp::Stamp;
 use super::view::View;
 use super::{DirectoryConfig, Entry};
@@ -22,17 +24,16 @@ pub(super) struct Kept<T> {
     pub(super) loaded_at: Stamp,
 }
 
-impl Keyed for Kept<Arc<AccountProfile>> {
-    fn key(&self) -> &str {
-        self.value.account.id.as_str()
-    }
+/// A policy, and the way to it that the accounts of its partner have.
+#[derive(Debug, Clone)]
+struct CachedPolicy {
+    policy: Arc<PartnerPolicy>,
+    loaded_at: Stamp,
+    shortcut: Arc<Shortcut>,
 }
 
-impl Keyed for Kept<AccountId> {
-    fn key(&self) -> &str {
-        self.value.as_str()
-    }
-}
+/// An account's policy is not cached, or not true at the view.
+struct Missing;
 
 /// The catalogue with the change that made it.
 #[derive(Debug, Clone)]
@@ -62,12 +63,13 @@ pub(super) struct Caches {
     /// times as long there, and its entries take three times the memory; quick_cache needs one more
     /// step to an entry and some 40 bytes more for it, and divides the bound among its shards, so
     /// that it drops entries before it is full. `benches/src/caches.rs` compares them.
-    accounts: Recent<Kept<Arc<AccountProfile>>>,
+    accounts: Recent<Arc<CachedAccount>>,
     /// Ids of no account: in a bound of their own, so that a flood of them evicts no account.
-    unknown: Recent<Kept<AccountId>>,
-    /// Some thousands, read once by a call at most: small enough for a cache that weighs what it
-    /// drops against what it takes.
-    policies: Cache<AccountId, Kept<Arc<PartnerPolicy>>>,
+    unknown: Recent<CachedUnknown>,
+    /// Some thousands, each of many accounts: what is dropped is weighed against what is taken. A
+    /// read, which costs more than all else that a check does, is saved by the shortcut as long as
+    /// nothing changes.
+    policies: Cache<AccountId, CachedPolicy>,
     /// One whole catalogue, swapped whole.
     catalog: ArcSwapOption<Kept<VersionedCatalog>>,
 }
@@ -91,25 +93,50 @@ impl Caches {
     /// missing: an account that was loaded is never judged by a policy that was cached, nor the
     /// reverse.
     pub(super) fn look_up(&self, view: &View, id: &AccountId) -> (Option<Entry>, Lookup) {
-        let account = self.accounts.get(id.as_str());
-        let Some(account) = account.filter(|kept| view.accepts(kept.loaded_at)) else {
-            let unknown = self.unknown.get(id.as_str());
-            return match unknown.filter(|kept| view.accepts(kept.loaded_at)) {
-                Some(_) => (Some(Entry::Unknown), Lookup::Unknown),
-                None => (None, Lookup::Nothing),
+        let accept = |account: &Arc<CachedAccount>| {
+            let is_true = view.accepts(account.loaded_at);
+            is_true.then(|| Arc::clone(account))
+        };
+        let Some(account) = self.accounts.read(id.as_str(), accept).flatten() else {
+            let accept = |unknown: &CachedUnknown| view.accepts(unknown.loaded_at);
+            return match self.unknown.read(id.as_str(), accept) {
+                Some(true) => (Some(Entry::Unknown), Lookup::Unknown),
+                Some(false) | None => (None, Lookup::Nothing),
             };
         };
-        let Some(partner) = account.value.account.partner() else {
-            return (Some(Entry::new(account.value, None)), Lookup::Account);
-        };
-        let policy = self.policies.get(partner);
-        match policy.filter(|policy| view.accepts(policy.loaded_at)) {
-            Some(policy) => (
-                Some(Entry::new(account.value, Some(policy.value))),
-                Lookup::AccountAndPolicy,
-            ),
-            None => (None, Lookup::AccountAlone),
+        match self.policy(view, &account) {
+            Ok(policy) => {
+                let lookup = match policy {
+                    Some(_) => Lookup::AccountAndPolicy,
+                    None => Lookup::Account,
+                };
+                let entry = Entry::new(Profile::cached(account), policy);
+                (Some(entry), lookup)
+            }
+            Err(Missing) => (None, Lookup::AccountAlone),
         }
+    }
+
+    /// The policy of the account's partner at `view`; none where it has no partner.
+    fn policy(
+        &self,
+        view: &View,
+        account: &CachedAccount,
+    ) -> Result<Option<Arc<PartnerPolicy>>, Missing> {
+        let (Some(partner), Some(shortcut)) = (
+            account.profile.account.partner(),
+            account.shortcut.as_deref(),
+        ) else {
+            return Ok(None);
+        };
+        if let Some(policy) = shortcut.policy(view) {
+            return Ok(Some(policy));
+        }
+        let cached = self.policies.get(partner);
+        let cached = cached.filter(|cached| view.accepts(cached.loaded_at));
+        let CachedPolicy { policy, .. } = cached.ok_or(Missing)?;
+        shortcut.note(view, &policy);
+        Ok(Some(policy))
     }
 
     /// How many accounts, policies and ids of no account there are, and whether a catalogue.
@@ -138,30 +165,43 @@ impl Caches {
         match entry {
             Entry::Known { profile, policy } => {
                 let mut is_policy_true = true;
+                let mut shortcut = None;
                 if let (Some(partner), Some(policy)) = (profile.account.partner(), policy) {
+                    let way = self.shortcut(partner);
                     is_policy_true = vouched.policy(partner);
                     if is_policy_true {
-                        let value = Arc::clone(policy);
-                        let kept = Kept { value, loaded_at };
-                        self.policies.insert(partner.clone(), kept);
+                        let cached = CachedPolicy {
+                            policy: Arc::clone(policy),
+                            loaded_at,
+                            shortcut: Arc::clone(&way),
+                        };
+                        self.policies.insert(partner.clone(), cached);
                     }
+                    shortcut = Some(way);
                 }
                 if is_account_true {
-                    let value = Arc::clone(profile);
-                    self.accounts.insert(Kept { value, loaded_at });
+                    let profile = AccountProfile::clone(profile);
+                    let account = CachedAccount::new(profile, loaded_at, shortcut);
+                    self.accounts.insert(Arc::new(account));
                 }
                 is_account_true && is_policy_true
             }
             Entry::Unknown => {
                 if is_account_true {
-                    let value = id.clone();
-                    self.unknown.insert(Kept { value, loaded_at });
+                    self.unknown
+                        .insert(CachedUnknown::new(id.clone(), loaded_at));
                 }
                 is_account_true
             }
             // What makes it so may be in an account that is not named here.
             Entry::Inconsistent => vouched.all(),
         }
+    }
+
+    /// The shortcut of a partner: that which the accounts that are cached have, if its policy is.
+    fn shortcut(&self, partner: &AccountId) -> Arc<Shortcut> {
+        let cached = self.policies.get(partner);
+        cached.map_or_else(Arc::default, |cached| cached.shortcut)
     }
 
     pub(super) fn keep_catalog(&self, catalog: VersionedCatalog, loaded_at: Stamp) {

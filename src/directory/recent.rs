@@ -1,6 +1,6 @@
 //! A bounded map that many threads read and hardly anybody writes: it keeps what is asked for.
 //!
-//! Each shard is an open hash table under a lock of its own, whose entries hold their keys
+//! Each shard is an open hash table under a lock of its own, whose entries hold their keys and uses
 //! themselves. At the bound a hand goes over all places (CLOCK, which counts up to three uses in the
 //! place of one bit): it takes a use from each entry that it passes, and drops the first that has
 //! none left.
@@ -21,11 +21,15 @@ const FEWEST_SHARDS: usize = 64;
 const MOST_SHARDS: usize = 4_096;
 /// So often the hand passes an entry that was used lately.
 const MOST_USES: u8 = 3;
+/// So many entries it passes at most, where all were used: whoever inserts waits meanwhile.
+const MOST_PASSED: usize = 512;
 
-/// What holds the key that it is found by.
+/// What is found by a key of its own.
 pub trait Keyed {
     /// The key, always the same.
     fn key(&self) -> &str;
+    /// How often it was read lately. Begins at zero, and is the map's.
+    fn uses(&self) -> &AtomicU8;
 }
 
 /// A map that holds as many entries as it may, and not one less: its shards have one bound.
@@ -43,13 +47,7 @@ pub struct Recent<T> {
 /// In a cache line of its own: cores that read different shards write to different lines.
 #[derive(Debug)]
 #[repr(align(64))]
-struct Shard<T>(RwLock<HashTable<Slot<T>>>);
-
-#[derive(Debug)]
-struct Slot<T> {
-    value: T,
-    uses: AtomicU8,
-}
+struct Shard<T>(RwLock<HashTable<T>>);
 
 /// Where the hand stands: what is dropped is looked for from here on.
 #[derive(Debug, Default)]
@@ -60,11 +58,11 @@ struct Hand {
 
 impl<T> Shard<T> {
     // Nothing that panics is done under a lock.
-    fn read(&self) -> RwLockReadGuard<'_, HashTable<Slot<T>>> {
+    fn read(&self) -> RwLockReadGuard<'_, HashTable<T>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashTable<Slot<T>>> {
+    fn write(&self) -> RwLockWriteGuard<'_, HashTable<T>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -98,22 +96,18 @@ impl<T: Keyed> Recent<T> {
         self.len() == 0
     }
 
-    /// What is held under `key`.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<T>
-    where
-        T: Clone,
-    {
+    /// What `read` makes of the entry under `key`. Its shard is locked meanwhile.
+    pub fn read<R>(&self, key: &str, read: impl FnOnce(&T) -> R) -> Option<R> {
         let hash = self.hasher.hash_one(key);
         let table = self.shard(hash)?.read();
-        let slot = table.find(hash, |slot| slot.value.key() == key)?;
+        let entry = table.find(hash, |entry| entry.key() == key)?;
         // Two uses at once may count as one. Once there is nothing to count, nothing is written:
         // cores would take the line from each other.
-        let uses = slot.uses.load(Ordering::Relaxed);
+        let uses = entry.uses().load(Ordering::Relaxed);
         if uses < MOST_USES {
-            slot.uses.store(uses + 1, Ordering::Relaxed);
+            entry.uses().store(uses + 1, Ordering::Relaxed);
         }
-        Some(slot.value.clone())
+        Some(read(entry))
     }
 
     /// Holds `value`, from now on in the place of what was held under its key.
@@ -124,8 +118,8 @@ impl<T: Keyed> Recent<T> {
             return;
         };
         let mut table = shard.write();
-        if let Some(slot) = table.find_mut(hash, |slot| slot.value.key() == value.key()) {
-            slot.value = value;
+        if let Some(entry) = table.find_mut(hash, |entry| entry.key() == value.key()) {
+            *entry = value;
             return;
         }
         if self.len() >= self.capacity {
@@ -133,10 +127,7 @@ impl<T: Keyed> Recent<T> {
             self.drop_one(&mut hand);
             table = shard.write();
         }
-        // None yet: what was asked for once goes before what was asked for again.
-        let uses = AtomicU8::new(0);
-        let rehash = |slot: &Slot<T>| self.hasher.hash_one(slot.value.key());
-        table.insert_unique(hash, Slot { value, uses }, rehash);
+        table.insert_unique(hash, value, |entry| self.hasher.hash_one(entry.key()));
         self.len.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -148,7 +139,7 @@ impl<T: Keyed> Recent<T> {
             return;
         };
         let mut table = shard.write();
-        if let Ok(entry) = table.find_entry(hash, |slot| slot.value.key() == key) {
+        if let Ok(entry) = table.find_entry(hash, |entry| entry.key() == key) {
             entry.remove();
             self.len.fetch_sub(1, Ordering::Relaxed);
         }
@@ -164,8 +155,9 @@ impl<T: Keyed> Recent<T> {
         }
     }
 
-    /// Drops the next entry that has no use left. There is one: each time around takes one from all.
+    /// Drops the next entry that has no use left, or the last that may be passed.
     fn drop_one(&self, hand: &mut Hand) {
+        let mut passed = 0;
         while !self.is_empty() {
             let Some(shard) = self.shards.get(hand.shard) else {
                 *hand = Hand::default();
@@ -175,16 +167,20 @@ impl<T: Keyed> Recent<T> {
             while hand.place < table.num_buckets() {
                 let place = hand.place;
                 hand.place += 1;
-                let Ok(mut entry) = table.get_bucket_entry(place) else {
+                let Ok(entry) = table.get_bucket_entry(place) else {
                     continue;
                 };
-                match entry.get_mut().uses.get_mut() {
-                    0 => {
+                let uses = entry.get().uses();
+                match uses.load(Ordering::Relaxed) {
+                    1.. if passed < MOST_PASSED => {
+                        uses.fetch_sub(1, Ordering::Relaxed);
+                        passed += 1;
+                    }
+                    0.. => {
                         entry.remove();
                         self.len.fetch_sub(1, Ordering::Relaxed);
                         return;
                     }
-                    uses => *uses -= 1,
                 }
             }
             hand.shard += 1;

@@ -8,21 +8,25 @@ use proptest::prelude::*;
 use super::*;
 
 /// A key with a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Pair(String, u32);
+#[derive(Debug)]
+struct Pair(String, u32, AtomicU8);
 
 impl Keyed for Pair {
     fn key(&self) -> &str {
         &self.0
     }
+
+    fn uses(&self) -> &AtomicU8 {
+        &self.2
+    }
 }
 
 fn pair(key: usize, value: u32) -> Pair {
-    Pair(format!("account-{key:07}"), value)
+    Pair(format!("account-{key:07}"), value, AtomicU8::new(0))
 }
 
-fn get<T>(map: &Recent<Pair>, key: usize, of: impl Fn(Pair) -> T) -> Option<T> {
-    map.get(pair(key, 0).key()).map(of)
+fn get(map: &Recent<Pair>, key: usize) -> Option<u32> {
+    map.read(pair(key, 0).key(), |pair| pair.1)
 }
 
 fn count(map: &Recent<Pair>) -> usize {
@@ -34,7 +38,7 @@ fn it_is_filled_to_its_bound_and_loses_nothing_before() {
     for capacity in [1, 16, 1_000, 1_000_000] {
         let map = Recent::new(capacity);
         (0..capacity).for_each(|key| map.insert(pair(key, 7)));
-        let is_held = |key: &usize| get(&map, *key, |pair| pair.1) == Some(7);
+        let is_held = |key: &usize| get(&map, *key) == Some(7);
         assert_eq!((0..capacity).filter(is_held).count(), capacity);
         assert_eq!((map.len(), count(&map)), (capacity, capacity));
         let places = map.shards.iter().map(|shard| shard.read().num_buckets());
@@ -54,7 +58,7 @@ fn it_is_filled_to_its_bound_and_loses_nothing_before() {
 fn one_that_may_hold_nothing_holds_nothing() {
     let map = Recent::new(0);
     map.insert(pair(1, 1));
-    assert!(map.is_empty() && get(&map, 1, |pair| pair).is_none());
+    assert!(map.is_empty() && get(&map, 1).is_none());
 }
 
 #[test]
@@ -64,12 +68,25 @@ fn what_is_used_outlasts_what_is_read_once() {
     used.clone().for_each(|key| map.insert(pair(key, 1)));
     for round in 0..20 {
         for key in used.clone() {
-            let _ = get(&map, key, |pair| pair);
+            let _ = get(&map, key);
         }
         (0..400).for_each(|key| map.insert(pair(1_000 + round * 400 + key, 0)));
     }
-    let kept = used.filter(|key| get(&map, *key, |_| ()).is_some()).count();
+    let kept = used.filter(|key| get(&map, *key).is_some()).count();
     assert_eq!((kept, map.len()), (500, 1_000));
+}
+
+#[test]
+fn where_all_is_used_one_goes_all_the_same() {
+    let capacity = 4 * MOST_PASSED;
+    let map = Recent::new(capacity);
+    for key in 0..2 * capacity {
+        map.insert(pair(key, 1));
+        for _ in 0..=MOST_USES {
+            assert_eq!(get(&map, key), Some(1));
+        }
+    }
+    assert_eq!((map.len(), count(&map)), (capacity, capacity));
 }
 
 #[test]
@@ -83,7 +100,7 @@ fn a_reader_finds_what_was_put_until_it_is_taken_away() {
                 let mut last = 0;
                 loop {
                     let was_gone = is_gone.load(Ordering::Acquire);
-                    let found = get(&map, 1, |pair| pair.1);
+                    let found = get(&map, 1);
                     assert!(!was_gone || found.is_none(), "found after it was gone");
                     match found {
                         Some(value) => assert!(value >= std::mem::replace(&mut last, value)),
@@ -132,18 +149,18 @@ proptest! {
         for step in steps {
             match step {
                 Step::Get(key) => {
-                    let found = get(&map, key, |pair| pair.1);
+                    let found = get(&map, key);
                     prop_assert!(found.is_none() || found == all.get(&key).copied());
                 }
                 Step::Insert(key, value) => {
                     map.insert(pair(key, value));
                     all.insert(key, value);
-                    prop_assert_eq!(get(&map, key, |pair| pair.1), Some(value));
+                    prop_assert_eq!(get(&map, key), Some(value));
                 }
                 Step::Remove(key) => {
                     map.remove(pair(key, 0).key());
                     all.remove(&key);
-                    prop_assert_eq!(get(&map, key, |pair| pair.1), None);
+                    prop_assert_eq!(get(&map, key), None);
                 }
                 Step::Clear => {
                     map.clear();
@@ -152,7 +169,7 @@ proptest! {
             }
             // What it forgot is forgotten here too, and only a full one forgets.
             let before = all.len();
-            all.retain(|key, _| get(&map, *key, |_| ()).is_some());
+            all.retain(|key, _| get(&map, *key).is_some());
             prop_assert!(before - all.len() <= 1);
             prop_assert!(all.len() == before || all.len() == capacity);
             prop_assert_eq!(map.len(), all.len());
