@@ -225,22 +225,3 @@ fn batches(runtime: &Runtime, authorizer: &Authorizer, accounts: usize, of: &str
 fn per_second(batch: f64) -> f64 {
     count(BATCH) * 1e9 / batch
 }
-
-/// Spins.
-pub fn spin(accounts: usize, partners: usize, times: usize) {
-    let (runtime, directory) = filled(accounts, partners);
-    let authorizer = Authorizer::new(directory);
-    let asked: Vec<AccountId> = (0..1 << 20)
-        .map(|number| id(&world::account(world::random(number, accounts))))
-        .collect();
-    runtime.block_on(async {
-        let began = now();
-        for number in 0..times {
-            let account = asked[number % asked.len()].clone();
-            let feature = FEATURES[number % FEATURES.len()];
-            let checked = authorizer.check_feature(account, feature, Consistency::Fastest);
-            black_box(checked.await.unwrap());
-        }
-        println!("{}", now().saturating_sub(began).as_secs_f64() * 1e9 / count(times));
-    });
-}

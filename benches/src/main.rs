@@ -11,7 +11,6 @@ fn main() -> anyhow::Result<()> {
         Some("decisions") => decisions::rows(),
         Some("caches") => caches::rows()?,
         Some("memory") => memory::rows()?,
-        Some("spin") => { let n: Vec<usize> = std::env::args().skip(2).map(|a| a.parse().unwrap()).collect(); decisions::spin(n[0], n[1], n[2]); return Ok(()) }
         // What `memory` and `caches` start.
         Some("resident") => return memory::print_resident(),
         Some("resident-cache") => {
