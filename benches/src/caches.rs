@@ -135,7 +135,8 @@ impl Candidate for Quick {
 
 impl Candidate for Papaya {
     fn insert(&self, account: AccountProfile) {
-        self.pin().insert(account.account.id.clone(), record(account));
+        self.pin()
+            .insert(account.account.id.clone(), record(account));
     }
 
     fn is_there(&self, id: &AccountId) -> bool {
@@ -199,7 +200,9 @@ fn reads(
     for _ in 0..SPANS {
         for ((_, cache), took) in caches.iter().zip(&mut took) {
             let times: Vec<f64> = thread::scope(|scope| {
-                let threads: Vec<_> = (0..threads).map(|_| scope.spawn(|| span(&**cache))).collect();
+                let threads: Vec<_> = (0..threads)
+                    .map(|_| scope.spawn(|| span(&**cache)))
+                    .collect();
                 let times = threads.into_iter().map(|thread| thread.join().unwrap());
                 times.collect()
             });
@@ -240,7 +243,9 @@ fn memory(which: Which) -> anyhow::Result<[Row; 2]> {
 /// # Errors
 /// Where there is no such cache, or the system does not tell.
 pub fn print_resident(name: &str) -> anyhow::Result<()> {
-    let which = Which::ALL.into_iter().find(|which| which.to_string() == name);
+    let which = Which::ALL
+        .into_iter()
+        .find(|which| which.to_string() == name);
     let which = which.context("no such cache")?;
     let [.., entries] = SIZES;
     let before = resident()?;

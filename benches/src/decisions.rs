@@ -60,9 +60,19 @@ fn rule() -> Row {
         .collect();
     let time = nanoseconds(|number| {
         let feature = features[number % features.len()];
-        decide(black_box(&matrix), feature, subjects[number % subjects.len()])
+        decide(
+            black_box(&matrix),
+            feature,
+            subjects[number % subjects.len()],
+        )
     });
-    Row::new("`decide` alone", Goal::AtMost(20.0), time, Unit::Nanoseconds).of(format!(
+    Row::new(
+        "`decide` alone",
+        Goal::AtMost(20.0),
+        time,
+        Unit::Nanoseconds,
+    )
+    .of(format!(
         "each of {} features, 256 subjects in turn",
         features.len()
     ))
@@ -131,7 +141,9 @@ pub fn filled(accounts: usize, partners: usize) -> (Runtime, Directory) {
 pub async fn fill(directory: &Directory, accounts: usize) {
     for from in (0..accounts).step_by(FILL) {
         let to = accounts.min(from + FILL);
-        let ids: Vec<_> = (from..to).map(|number| id(&world::account(number))).collect();
+        let ids: Vec<_> = (from..to)
+            .map(|number| id(&world::account(number)))
+            .collect();
         directory.resolve(&ids, Consistency::Fastest).await.unwrap();
     }
     let [cached, ..] = directory.figures().caches;
@@ -167,7 +179,15 @@ fn cached(accounts: usize, partners: usize) -> Vec<Row> {
         }
         median(times)
     });
-    let mut rows = vec![Row::new("cached check in the process", grown, time, Unit::Nanoseconds).of(&of)];
+    let mut rows = vec![
+        Row::new(
+            "cached check in the process",
+            grown,
+            time,
+            Unit::Nanoseconds,
+        )
+        .of(&of),
+    ];
     rows.extend(batches(&runtime, &authorizer, accounts, &of));
     rows
 }
@@ -218,7 +238,13 @@ fn batches(runtime: &Runtime, authorizer: &Authorizer, accounts: usize, of: &str
     let goal = Goal::AtLeast(2e6);
     [
         Row::new("decisions in batches of 100", goal, bare, Unit::PerSecond).of(of),
-        Row::new("the same, decoded and encoded", goal, whole, Unit::PerSecond).of(of),
+        Row::new(
+            "the same, decoded and encoded",
+            goal,
+            whole,
+            Unit::PerSecond,
+        )
+        .of(of),
     ]
 }
 

@@ -27,8 +27,7 @@ struct MadeUp {
 pub fn directory(partners: usize) -> Directory {
     let history = MemoryStore::default();
     let store = Arc::new(MadeUp { partners, history });
-    let (directory, keep_true) =
-        Directory::new(store, world::matrix(), DirectoryConfig::default());
+    let (directory, keep_true) = Directory::new(store, world::matrix(), DirectoryConfig::default());
     tokio::spawn(keep_true);
     directory
 }

@@ -33,10 +33,20 @@ pub fn rows() -> anyhow::Result<Vec<Row>> {
     let each = grown / count(ACCOUNTS);
     let mebibytes = grown / f64::from(1 << 20);
     Ok(vec![
-        Row::new("memory of a cached managed account", Goal::AtMost(200.0), each, Unit::Bytes)
-            .of(&of),
-        Row::new("memory of 1,000,000 of them", Goal::AtMost(256.0), mebibytes, Unit::Mebibytes)
-            .of(of),
+        Row::new(
+            "memory of a cached managed account",
+            Goal::AtMost(200.0),
+            each,
+            Unit::Bytes,
+        )
+        .of(&of),
+        Row::new(
+            "memory of 1,000,000 of them",
+            Goal::AtMost(256.0),
+            mebibytes,
+            Unit::Mebibytes,
+        )
+        .of(of),
     ])
 }
 
@@ -62,7 +72,10 @@ async fn warm(directory: &Directory) {
     let unknown: Vec<_> = (0..1_000)
         .map(|number| format!("nobody-{number}").try_into().unwrap())
         .collect();
-    directory.resolve(&unknown, Consistency::Fastest).await.unwrap();
+    directory
+        .resolve(&unknown, Consistency::Fastest)
+        .await
+        .unwrap();
 }
 
 /// The resident size of this process in bytes.

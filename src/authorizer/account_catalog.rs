@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::directory::Profile;
 use crate::domain::{
-    Catalog, CatalogAccess, CatalogFilter, FeatureMatrix, LocationId, MarketCode,
-    Page, PartnerPolicy, catalog_access,
+    Catalog, CatalogAccess, CatalogFilter, FeatureMatrix, LocationId, MarketCode, Page,
+    PartnerPolicy, catalog_access,
 };
 
 use super::{Refusal, subject};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::clock::Moment;
-use crate::directory::Entry;
+use crate::directory::{Entry, Profile};
 use crate::domain::{
     Account, AccountId, AccountKind, AccountProfile, ChangeId, Head, MarketCode, PartnerPolicy,
     Revision, Settings, SupportProvider,

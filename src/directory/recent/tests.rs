@@ -50,7 +50,11 @@ fn it_is_filled_to_its_bound_and_loses_nothing_before() {
         assert_eq!((map.len(), count(&map)), (capacity, capacity));
         map.clear();
         assert_eq!((map.len(), count(&map)), (0, 0));
-        assert!(map.shards.iter().all(|shard| shard.read().num_buckets() <= 1));
+        assert!(
+            map.shards
+                .iter()
+                .all(|shard| shard.read().num_buckets() <= 1)
+        );
     }
 }
 
@@ -103,7 +107,7 @@ fn a_reader_finds_what_was_put_until_it_is_taken_away() {
                     let found = get(&map, 1);
                     assert!(!was_gone || found.is_none(), "found after it was gone");
                     match found {
-                        Some(value) => assert!(value >= std::mem::replace(&mut last, value)),
+                        Some(value) => assert!(value >= mem::replace(&mut last, value)),
                         None => return,
                     }
                 }
