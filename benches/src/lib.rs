@@ -11,7 +11,12 @@
     reason = "a figure of something that went wrong would be none: it ends there"
 )]
 
+pub mod caches;
+pub mod catalogue;
+pub mod decisions;
+pub mod made_up;
 pub mod measure;
+pub mod memory;
 pub mod nothing;
 pub mod peers;
 pub mod table;

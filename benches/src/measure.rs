@@ -1,7 +1,9 @@
-//! Time of what is done many times over in one thread.
+//! Time of a processor for what is done many times over in one thread.
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// How often a span is measured; its median counts.
 const SPANS: usize = 21;
@@ -18,7 +20,7 @@ pub fn nanoseconds<T>(mut work: impl FnMut(usize) -> T) -> f64 {
             black_box(work(done));
             done += 1;
         }
-        began.elapsed()
+        now().saturating_sub(began)
     };
     let mut times = 1;
     while span(times) < SPAN {
@@ -39,7 +41,7 @@ pub fn interleaved<const N: usize>(mut work: [&mut dyn FnMut(usize); N]) -> [f64
             work[place](done[place]);
             done[place] += 1;
         }
-        began.elapsed()
+        now().saturating_sub(began)
     };
     for (place, times) in times.iter_mut().enumerate() {
         while span(place, *times) < SPAN {
@@ -70,10 +72,9 @@ pub fn count(pieces: usize) -> f64 {
     pieces as f64
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "measured is time of this machine"
-)]
-fn now() -> Instant {
-    Instant::now()
+/// How long this thread has had a processor: what else runs on the machine does not count.
+#[must_use]
+pub fn now() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap()
 }

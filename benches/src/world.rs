@@ -88,7 +88,9 @@ fn id(text: &str) -> AccountId {
     text.try_into().unwrap()
 }
 
-fn managed(number: usize, partners: usize) -> Account {
+/// A managed account: those of a partner are not next to each other.
+#[must_use]
+pub fn managed(number: usize, partners: usize) -> Account {
     Account {
         id: id(&account(number)),
         kind: AccountKind::Managed {
@@ -102,7 +104,9 @@ fn managed(number: usize, partners: usize) -> Account {
     }
 }
 
-fn policy(number: usize) -> PolicyImport {
+/// The policy of a partner.
+#[must_use]
+pub fn policy(number: usize) -> PolicyImport {
     let key = |key: &str| FeatureKey::try_from(key).unwrap();
     let choice = |is_on| if is_on { Setting::On } else { Setting::Off };
     PolicyImport {

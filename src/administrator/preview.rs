@@ -100,7 +100,7 @@ pub(super) fn work_out(
     for account in managed {
         let own = account_settings.remove(&account.id).unwrap_or_default();
         let settings = Settings::compile(matrix, &own);
-        let outcome = match alike.entry((account.audience(), settings)) {
+        let outcome = match alike.entry((account.audience(), settings.clone())) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
                 let account = account.clone();

@@ -66,7 +66,7 @@ impl AuthorizationService for AuthorizationApi {
             feature,
             consistency,
         } = request.into_inner();
-        let account = parse::check(account_id, &feature, "")?;
+        let account = parse::check(account_id, &feature, str::to_owned)?;
         let asked = call.keep(&account);
         let consistency = parse::consistency(consistency.as_ref());
 
@@ -97,27 +97,25 @@ impl AuthorizationService for AuthorizationApi {
         let mut violations = Violations::default();
         parse::count(&mut violations, "checks", checks.len(), MAX_CHECKS);
         violations.none()?;
-        // What is malformed is left out of the batch and keeps its place in the answer.
-        let mut batch = Vec::with_capacity(checks.len());
-        let parsed: Vec<Result<String, Status>> = checks
+        let (features, accounts): (Vec<String>, Vec<_>) = checks
             .into_iter()
             .enumerate()
-            .map(
-                |(
-                    index,
-                    v1::FeatureCheck {
-                        account_id,
-                        feature,
-                    },
-                )| {
-                    let account = parse::check(account_id, &feature, &format!("checks[{index}]."))?;
-                    batch.push(FeatureCheck {
-                        account,
-                        feature: feature.clone(),
-                    });
-                    Ok(feature)
-                },
-            )
+            .map(|(index, check)| {
+                let path = |field: &str| format!("checks[{index}].{field}");
+                let account = parse::check(check.account_id, &check.feature, path);
+                (check.feature, account)
+            })
+            .unzip();
+        // What is malformed is left out of the batch and keeps its place in the answer.
+        let mut batch = Vec::with_capacity(features.len());
+        let parsed: Vec<Result<(), Status>> = accounts
+            .into_iter()
+            .zip(&features)
+            .map(|(account, feature)| {
+                let account = account?;
+                batch.push(FeatureCheck { account, feature });
+                Ok(())
+            })
             .collect();
         let asked = call.keep(&batch);
 
@@ -130,14 +128,14 @@ impl AuthorizationService for AuthorizationApi {
         for decided in &resolved.value {
             let check = asked.next();
             if let Ok(decision) = decided {
-                let feature = check.map_or("", |check| &check.feature);
+                let feature = check.map_or("", |check| check.feature);
                 call.decided(check.map(|check| &check.account), feature, *decision);
             }
         }
         let mut decisions = resolved.value.into_iter();
-        let result = |parsed: Result<String, Status>| {
-            let decided = parsed.and_then(|feature| match decisions.next() {
-                Some(decision) => Ok(encode::decision(&feature, decision?)),
+        let result = |(feature, parsed): (String, Result<(), Status>)| {
+            let decided = parsed.and_then(|()| match decisions.next() {
+                Some(decision) => Ok(encode::decision(feature, decision?)),
                 None => Err(Status::internal("a decision was lost")),
             });
             let result = match decided {
@@ -148,7 +146,7 @@ impl AuthorizationService for AuthorizationApi {
                 result: Some(result),
             }
         };
-        let results = parsed.into_iter().map(result).collect();
+        let results = features.into_iter().zip(parsed).map(result).collect();
         let answer = answer(
             v1::BatchCheckFeaturesResponse {
                 results,

@@ -27,9 +27,9 @@ pub(super) fn reason(reason: Reason) -> v1::Reason {
     }
 }
 
-pub(super) fn decision(feature: &str, decision: Decision) -> v1::Decision {
+pub(super) fn decision(feature: impl Into<String>, decision: Decision) -> v1::Decision {
     v1::Decision {
-        feature: feature.to_owned(),
+        feature: feature.into(),
         effect: effect(decision.effect).into(),
         reason: reason(decision.reason).into(),
     }
