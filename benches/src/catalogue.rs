@@ -27,7 +27,8 @@ const OFFERS: usize = 8;
 const PRICED: usize = 0;
 const PLAIN: usize = 1;
 
-/// The service over a stored catalogue, in one thread.
+/// The service over a stored catalogue. Calls are worked off in the thread that measures; another one
+/// keeps the caches true.
 struct Service {
     runtime: Runtime,
     api: AuthorizationApi,

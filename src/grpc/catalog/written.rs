@@ -29,8 +29,10 @@ impl Written {
 
     /// All of `bytes`.
     pub(super) fn whole(bytes: Bytes) -> Self {
-        let ranges = vec![0..bytes.len()];
-        Self { bytes, ranges }
+        let all = 0..bytes.len();
+        let mut written = Self::from(bytes);
+        written.push(all);
+        written
     }
 
     /// These too.
