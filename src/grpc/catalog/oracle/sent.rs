@@ -284,3 +284,19 @@ fn bounds_are_those_of_the_decoder() {
         );
     }
 }
+
+/// Numbers of more than 64 bits, whose lowest ones are those of an inline catalogue.
+#[test]
+fn a_tag_or_a_length_that_overflows_is_refused() {
+    let account = [&[0x0a, 6][..], b"direct"].concat();
+    let nothing = [&account[..], &[0x1a, 0]].concat();
+    assert!(is_recognised(&nothing));
+    let over = [&[0x80; 8][..], &[2]].concat();
+    for catalog in [
+        [&[0x1a, 0x80][..], &over].concat(),
+        [&[0x9a][..], &over, &[0]].concat(),
+    ] {
+        let request = [&account[..], &catalog].concat();
+        assert!(matches!(agreed(&API, &request), Came::Refusal(..)));
+    }
+}
