@@ -217,7 +217,7 @@ impl<'a> Moves<'a> {
         let change = self.cases.entry(case).or_insert_with(|| {
             let visible = |access| -> BTreeSet<&'a LocationId> {
                 let all = catalog.page(&access, &CatalogFilter::default(), None, usize::MAX);
-                all.visible.iter().map(|location| &location.id).collect()
+                all.locations().map(|location| &location.id).collect()
             };
             let (before, after) = (visible(before), visible(after));
             Move {

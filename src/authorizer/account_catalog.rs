@@ -45,6 +45,12 @@ impl AccountCatalog {
         ))
     }
 
+    /// The stored catalogue, whoever looks at it.
+    #[must_use]
+    pub fn stored(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
     /// A filter by markets, codes or aliases, and metros.
     ///
     /// # Errors

@@ -42,10 +42,14 @@ pub fn quote(value: &str) -> String {
 const MAX_LENGTH: usize = 64;
 const ACCEPTED: &str = "1 to 64 characters of A-Z a-z 0-9 . _ : - are accepted";
 
-fn check(value: &str) -> Result<(), Invalid> {
+fn is_key(value: &[u8]) -> bool {
     let accepted =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
-    if (1..=MAX_LENGTH).contains(&value.len()) && value.bytes().all(accepted) {
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
+    (1..=MAX_LENGTH).contains(&value.len()) && value.iter().all(accepted)
+}
+
+fn check(value: &str) -> Result<(), Invalid> {
+    if is_key(value.as_bytes()) {
         return Ok(());
     }
     if value.is_empty() {
@@ -72,6 +76,12 @@ macro_rules! key {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// Whether these bytes are the text of such a key.
+            #[must_use]
+            pub fn is_text_of(value: &[u8]) -> bool {
+                is_key(value)
             }
 
             /// Whether `value` has the shape of such a key.

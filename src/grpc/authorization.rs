@@ -1,6 +1,7 @@
 //! AuthorizationService.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use prost::Message;
@@ -15,6 +16,7 @@ use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::proto::v1::feature_check_result;
 
 use super::caller::{proved, request_id};
+use super::catalog::{CatalogAnswer, CatalogRequest, WrittenCatalogs};
 use super::status::{Violations, answer_too_large, item, malformed_item, stopping};
 use super::{MAX_MESSAGE, encode, parse};
 
@@ -27,6 +29,8 @@ const MAX_RECIPIENT_ACCOUNTS: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct AuthorizationApi {
     pub(super) authorizer: Authorizer,
+    /// The stored catalogue, written.
+    pub(super) catalogs: Arc<WrittenCatalogs>,
     decisions: DecisionLog,
 }
 
@@ -37,6 +41,7 @@ impl AuthorizationApi {
         let decisions = DecisionLog::off();
         Self {
             authorizer,
+            catalogs: Arc::default(),
             decisions,
         }
     }
@@ -199,8 +204,8 @@ impl AuthorizationService for AuthorizationApi {
 
     async fn filter_catalog(
         &self,
-        request: Request<v1::FilterCatalogRequest>,
-    ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
+        request: Request<CatalogRequest>,
+    ) -> Result<Response<CatalogAnswer>, Status> {
         let call = self.call("FilterCatalog", &request);
         self.filter(request.into_inner(), call).await
     }
@@ -315,8 +320,14 @@ fn wanted(account_ids: Vec<String>) -> Vec<(String, Result<AccountId, Status>)> 
 
 /// An answer that fits into a message.
 pub(super) fn answer<T: Message>(message: T, limit: usize) -> Result<Response<T>, Status> {
-    match message.encoded_len() {
-        bytes if bytes > limit => Err(answer_too_large(bytes, limit)),
-        _ => Ok(Response::new(message)),
+    fits(message.encoded_len(), limit)?;
+    Ok(Response::new(message))
+}
+
+/// Whether an answer of so many bytes fits into a message.
+pub(super) fn fits(bytes: usize, limit: usize) -> Result<(), Status> {
+    match bytes > limit {
+        true => Err(answer_too_large(bytes, limit)),
+        false => Ok(()),
     }
 }
