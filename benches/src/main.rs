@@ -1,10 +1,13 @@
 //! `portcullis-bench`: measures, and prints what it measured.
 
+use std::net::SocketAddr;
+
 use clap::{Parser, Subcommand};
+use portcullis_bench::table::{HEAD, Row};
 use portcullis_bench::wire::load::{Load, Shape};
 use portcullis_bench::wire::request::Requests;
 use portcullis_bench::world::Size;
-use portcullis_bench::{peers, wire};
+use portcullis_bench::{caches, catalogue, decisions, memory, peers, wire};
 
 /// The allocator of the program that is measured.
 #[global_allocator]
@@ -19,12 +22,22 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// What a call costs over the wire, as rows of the table.
+    /// Everything that has a goal, as one table.
+    Table,
+    /// Decisions, cached checks and batches inside the process.
+    Decisions,
+    /// What a cached account takes.
+    Memory,
+    /// The filter of catalogues.
+    Catalogue,
+    /// What a call costs over the wire.
     Wire,
+    /// The caches that accounts could be kept in.
+    Caches,
     /// Check accounts of a server as fast as it answers.
     Load {
         /// Where it answers.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// How many accounts it has.
         #[arg(long, default_value_t = 10_000)]
         accounts: usize,
@@ -44,6 +57,12 @@ enum Command {
         #[command(subcommand)]
         peer: PeerKind,
     },
+    /// Be the process whose memory is measured.
+    #[command(hide = true)]
+    Resident,
+    /// The same of a cache.
+    #[command(hide = true)]
+    ResidentCache { name: String },
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,10 +75,17 @@ enum PeerKind {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::Wire => {
-            println!("{}", portcullis_bench::table::HEAD);
-            wire::rows::rows(&mut |row| println!("{row}"))
+        Command::Table => {
+            print(decisions::rows());
+            print(memory::rows()?);
+            print(catalogue::rows());
+            wire::rows::rows(&mut |row| print([row]))
         }
+        Command::Decisions => Ok(print(decisions::rows())),
+        Command::Memory => Ok(print(memory::rows()?)),
+        Command::Catalogue => Ok(print(catalogue::rows())),
+        Command::Caches => Ok(print(caches::rows()?)),
+        Command::Wire => wire::rows::rows(&mut |row| print([row])),
         Command::Load {
             address,
             accounts,
@@ -74,6 +100,17 @@ fn main() -> anyhow::Result<()> {
             Load::run(address, shape, Requests::checks(accounts), calls)
         }
         Command::Serve { peer } => serve(&peer),
+        Command::Resident => memory::print_resident(),
+        Command::ResidentCache { name } => caches::print_resident(&name),
+    }
+}
+
+/// Prints rows, with the head of the table above the first.
+fn print(rows: impl IntoIterator<Item = Row>) {
+    static HEADED: std::sync::Once = std::sync::Once::new();
+    HEADED.call_once(|| println!("{HEAD}"));
+    for row in rows {
+        println!("{row}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! A handler that does nothing, for whichever generation of AuthorizationService.
 
+use portcullis::grpc::{CatalogAnswer, CatalogRequest};
 use portcullis::proto::v1;
 use portcullis::proto::v1::authorization_service_server::AuthorizationService;
 use tonic::{Request, Response, Status};
@@ -7,7 +8,7 @@ use tonic::{Request, Response, Status};
 /// Writes `Nothing`, which answers CheckFeature alike whatever is asked, and nothing else.
 #[macro_export]
 macro_rules! do_nothing {
-    ($v1:ident) => {
+    ($v1:ident, $catalog_request:path, $catalog_answer:path) => {
         /// Answers CheckFeature alike whatever is asked, and nothing else.
         #[derive(Debug, Clone, Copy)]
         pub struct Nothing;
@@ -42,8 +43,8 @@ macro_rules! do_nothing {
 
             async fn filter_catalog(
                 &self,
-                _request: Request<$v1::FilterCatalogRequest>,
-            ) -> Result<Response<$v1::FilterCatalogResponse>, Status> {
+                _request: Request<$catalog_request>,
+            ) -> Result<Response<$catalog_answer>, Status> {
                 Err(Status::unimplemented(""))
             }
 
@@ -67,4 +68,4 @@ macro_rules! do_nothing {
     };
 }
 
-do_nothing!(v1);
+do_nothing!(v1, CatalogRequest, CatalogAnswer);

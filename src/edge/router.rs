@@ -27,7 +27,7 @@ use crate::proto::v1::authorization_service_server::AuthorizationService;
 use super::admission::Admission;
 use super::answer::{Answer, Sent};
 use super::aside::Aside;
-use super::asked::{Asked, Begun, Whole};
+use super::asked::{Asked, Begun};
 use super::at_once::AtOnce;
 use super::calls::{Calls, Tally};
 use super::deadline::{TimeLeft, time_left, wanted};
@@ -35,7 +35,7 @@ use super::gate::{Admitted, Gate};
 use super::http::refusal;
 use super::link::{Call, Link, Stream};
 use super::methods::{Access, Ending, Method, Service, Work};
-use super::perform::{Largeness, Performed, admitted, beside, within_deadline};
+use super::perform::{Largeness, admitted, beside, leave_where_unasked, within_deadline};
 use super::stream::StreamBody;
 use super::trace;
 use super::{Limits, Services};
@@ -379,15 +379,6 @@ impl<A: AuthorizationService> Router<A> {
         performed
             .into_response()
             .map(|body| Body::new(StreamBody::new(body, end, ending, asking, (taken, stream))))
-    }
-}
-
-/// Where a call was over before it was asked whole, its connection is told.
-fn leave_where_unasked(link: &Link, performed: &Performed, whole: &Whole) {
-    if let Performed::Late(left) = performed
-        && !whole.is()
-    {
-        link.unasked(matches!(left, TimeLeft::Servers(_)));
     }
 }
 

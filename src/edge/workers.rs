@@ -122,13 +122,9 @@ async fn serve<A: AuthorizationService>(
         let (service, counted) = (Arc::clone(&service), Counted(Arc::clone(&open)));
         match TcpStream::from_std(stream) {
             Ok(stream) => {
-                let cut = cut.clone();
                 connections.spawn(async move {
                     let _counted = counted;
-                    tokio::select! {
-                        () = connection::serve(stream, seat, service) => {}
-                        () = cut.cancelled() => {}
-                    }
+                    connection::serve(stream, seat, service).await;
                 });
             }
             Err(error) => tracing::debug!(%error, "a connection could not be served"),

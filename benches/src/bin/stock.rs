@@ -46,7 +46,7 @@ mod portcullis {
 }
 use portcullis::v1;
 
-portcullis_bench::do_nothing!(v1);
+portcullis_bench::do_nothing!(v1, v1::FilterCatalogRequest, v1::FilterCatalogResponse);
 
 #[tokio::main]
 async fn main() {
