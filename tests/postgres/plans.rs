@@ -275,7 +275,7 @@ async fn what_is_asked_often_is_found_by_an_index() {
         for (what, tables, asked) in reads(&store).into_iter().chain(writes(&store, round)) {
             let before = cluster.log().len();
             asked.await;
-            let plans = plans(&cluster.log()[before..]);
+            let plans = plans(cluster.log().split_at(before).1);
             let all: Vec<&Value> = plans.iter().flat_map(|plan| nodes(&plan["Plan"])).collect();
             for table in tables {
                 let is_named = all.iter().any(|node| node["Relation Name"] == *table);
