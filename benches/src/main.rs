@@ -79,13 +79,13 @@ fn main() -> anyhow::Result<()> {
             print(decisions::rows());
             print(memory::rows()?);
             print(catalogue::rows());
-            wire::rows::rows(&mut |row| print([row]))
+            wire::rows::rows(&mut |row| print([row]))?;
         }
-        Command::Decisions => Ok(print(decisions::rows())),
-        Command::Memory => Ok(print(memory::rows()?)),
-        Command::Catalogue => Ok(print(catalogue::rows())),
-        Command::Caches => Ok(print(caches::rows()?)),
-        Command::Wire => wire::rows::rows(&mut |row| print([row])),
+        Command::Decisions => print(decisions::rows()),
+        Command::Memory => print(memory::rows()?),
+        Command::Catalogue => print(catalogue::rows()),
+        Command::Caches => print(caches::rows()?),
+        Command::Wire => wire::rows::rows(&mut |row| print([row]))?,
         Command::Load {
             address,
             accounts,
@@ -97,12 +97,13 @@ fn main() -> anyhow::Result<()> {
                 connections,
                 streams,
             };
-            Load::run(address, shape, Requests::checks(accounts), calls)
+            Load::run(address, shape, Requests::checks(accounts), calls)?;
         }
-        Command::Serve { peer } => serve(&peer),
-        Command::Resident => memory::print_resident(),
-        Command::ResidentCache { name } => caches::print_resident(&name),
+        Command::Serve { peer } => serve(&peer)?,
+        Command::Resident => memory::print_resident()?,
+        Command::ResidentCache { name } => caches::print_resident(&name)?,
     }
+    Ok(())
 }
 
 /// Prints rows, with the head of the table above the first.
