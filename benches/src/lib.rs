@@ -13,12 +13,14 @@
 
 pub mod caches;
 pub mod catalogue;
+pub mod check;
 pub mod decisions;
 pub mod made_up;
 pub mod measure;
 pub mod memory;
 pub mod nothing;
 pub mod peers;
+pub mod scale;
 pub mod table;
 pub mod wire;
 pub mod world;

@@ -1,13 +1,14 @@
 //! `portcullis-bench`: measures, and prints what it measured.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use portcullis_bench::table::{HEAD, Row};
 use portcullis_bench::wire::load::{Load, Shape};
 use portcullis_bench::wire::request::Requests;
 use portcullis_bench::world::Size;
-use portcullis_bench::{caches, catalogue, decisions, memory, peers, wire};
+use portcullis_bench::{caches, catalogue, check, decisions, memory, peers, scale, wire};
 
 /// The allocator of the program that is measured.
 #[global_allocator]
@@ -34,6 +35,21 @@ enum Command {
     Wire,
     /// The caches that accounts could be kept in.
     Caches,
+    /// With Postgres: starting, misses, imports and changes.
+    Scale {
+        /// How many accounts there are.
+        #[arg(long, default_value_t = 1_000_000)]
+        accounts: usize,
+    },
+    /// Compare the instructions of calls with those that were committed.
+    Check {
+        /// Write what is counted instead.
+        #[arg(long)]
+        write: bool,
+        /// Where the committed counts are.
+        #[arg(long, default_value = check::FILE)]
+        file: PathBuf,
+    },
     /// Check accounts of a server as fast as it answers.
     Load {
         /// Where it answers.
@@ -68,7 +84,16 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum PeerKind {
     /// Portcullis over accounts in memory.
-    Portcullis { accounts: usize, partners: usize },
+    Portcullis {
+        accounts: usize,
+        partners: usize,
+        #[arg(default_value_t = 0)]
+        locations: usize,
+        #[arg(default_value_t = 0)]
+        offers: usize,
+    },
+    /// Portcullis over a database.
+    Postgres { url: String },
     /// Portcullis with a handler that does nothing.
     Empty,
 }
@@ -80,12 +105,16 @@ fn main() -> anyhow::Result<()> {
             print(memory::rows()?);
             print(catalogue::rows());
             wire::rows::rows(&mut |row| print([row]))?;
+            scale::rows(1_000_000, &mut |row| print([row]))?;
         }
         Command::Decisions => print(decisions::rows()),
         Command::Memory => print(memory::rows()?),
         Command::Catalogue => print(catalogue::rows()),
         Command::Caches => print(caches::rows()?),
         Command::Wire => wire::rows::rows(&mut |row| print([row]))?,
+        Command::Scale { accounts } => scale::rows(accounts, &mut |row| print([row]))?,
+        Command::Check { write: true, file } => check::write(&file)?,
+        Command::Check { write: false, file } => check::check(&file)?,
         Command::Load {
             address,
             accounts,
@@ -117,17 +146,22 @@ fn print(rows: impl IntoIterator<Item = Row>) {
 
 #[tokio::main]
 async fn serve(peer: &PeerKind) -> anyhow::Result<()> {
-    match *peer {
-        PeerKind::Portcullis { accounts, partners } => {
-            let (locations, offers) = (0, 0);
-            peers::portcullis(Size {
-                accounts,
-                partners,
-                locations,
-                offers,
-            })
-            .await
+    match peer {
+        PeerKind::Portcullis {
+            accounts,
+            partners,
+            locations,
+            offers,
+        } => {
+            let size = Size {
+                accounts: *accounts,
+                partners: *partners,
+                locations: *locations,
+                offers: *offers,
+            };
+            peers::memory(size).await
         }
+        PeerKind::Postgres { url } => peers::postgres(url).await,
         PeerKind::Empty => peers::empty().await,
     }
 }

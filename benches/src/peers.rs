@@ -12,6 +12,7 @@ use portcullis::directory::DirectoryConfig;
 use portcullis::edge::{Gate, Limits, Router, Server, Services};
 use portcullis::grpc::PolicyApi;
 use portcullis::store::memory::MemoryStore;
+use portcullis::store::postgres::{PostgresConfig, PostgresLimits};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_server::HealthServer;
@@ -27,11 +28,24 @@ const ANY_PORT: SocketAddr =
 ///
 /// # Errors
 /// Where it cannot be started.
-pub async fn portcullis(size: Size) -> anyhow::Result<()> {
+pub async fn memory(size: Size) -> anyhow::Result<()> {
+    portcullis(StoreChoice::Memory(world::import(size))).await
+}
+
+/// The same over a database.
+///
+/// # Errors
+/// Where it cannot be started.
+pub async fn postgres(url: &str) -> anyhow::Result<()> {
+    let config = PostgresConfig::parse(url, None, PostgresLimits::default())?;
+    portcullis(StoreChoice::Postgres(config)).await
+}
+
+async fn portcullis(store: StoreChoice) -> anyhow::Result<()> {
     let bound = app::build(ServeConfig {
         listen: ANY_PORT,
         http_listen: ANY_PORT,
-        store: StoreChoice::Memory(world::import(size)),
+        store,
         matrix: Arc::unwrap_or_clone(world::matrix()),
         directory: DirectoryConfig::default(),
         limits: Limits::default(),
@@ -43,7 +57,7 @@ pub async fn portcullis(size: Size) -> anyhow::Result<()> {
         decision_log: Logged::Off,
     })
     .await?;
-    println!("{}", bound.grpc_addr()?);
+    println!("{} {}", bound.grpc_addr()?, bound.http_addr()?);
     bound.serve(CancellationToken::new()).await?;
     Ok(())
 }

@@ -20,10 +20,20 @@ pub fn is_there() -> bool {
     version.is_ok_and(|status| status.success())
 }
 
-/// Calls before it is counted, so that what is done once is done.
-const WARM: usize = 4_000;
-/// Calls that are counted.
-const COUNTED: usize = 8_000;
+/// How many calls are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    /// Before it is counted, so that what is done once is done.
+    pub warm: usize,
+    /// Those that are counted.
+    pub counted: usize,
+}
+
+/// As many as a check needs until its count is steady.
+pub const CALLS: Calls = Calls {
+    warm: 4_000,
+    counted: 8_000,
+};
 
 /// Instructions that a call takes in a server, which is asked something else before.
 ///
@@ -34,6 +44,7 @@ pub fn per_call(
     arguments: &[&str],
     shape: Shape,
     [before, requests]: [&Requests; 2],
+    calls: Calls,
 ) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir()?;
     let mut command = Command::new("valgrind");
@@ -49,7 +60,7 @@ pub fn per_call(
         .stderr(Stdio::null());
     let peer = Peer::spawn(command)?;
     Load::run(peer.address, shape, before.clone(), before.messages.len())?;
-    for times in [WARM, COUNTED] {
+    for times in [calls.warm, calls.counted] {
         Load::run(peer.address, shape, requests.clone(), times)?;
         dump(&peer)?;
     }
@@ -64,7 +75,7 @@ pub fn per_call(
                 .find_map(|line| line.strip_prefix("totals: "))
         })
         .context("callgrind has counted nothing")?;
-    Ok(total.trim().parse::<f64>()? / crate::measure::count(COUNTED))
+    Ok(total.trim().parse::<f64>()? / crate::measure::count(calls.counted))
 }
 
 fn dump(peer: &Peer) -> anyhow::Result<()> {

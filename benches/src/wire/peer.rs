@@ -1,7 +1,7 @@
 //! A server in a process of its own.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,6 +14,8 @@ pub struct Peer {
     child: Child,
     /// Where it answers.
     pub address: SocketAddr,
+    /// Where it answers probes, if it does.
+    pub probes: Option<SocketAddr>,
 }
 
 impl Peer {
@@ -40,11 +42,27 @@ impl Peer {
         let mut said = String::new();
         let stdout = child.stdout.take().context("a child without an output")?;
         BufReader::new(stdout).read_line(&mut said)?;
-        let address = said
-            .trim()
-            .parse()
-            .with_context(|| format!("{said:?} is not where a server answers"))?;
-        Ok(Self { child, address })
+        let mut addresses = said.split_whitespace().map(str::parse);
+        let address = addresses.next().and_then(Result::ok);
+        Ok(Self {
+            child,
+            address: address.with_context(|| format!("{said:?} is not where a server answers"))?,
+            probes: addresses.next().and_then(Result::ok),
+        })
+    }
+
+    /// What it answers to a GET of this path, head and all.
+    ///
+    /// # Errors
+    /// Where it answers no probes.
+    pub fn probe(&self, path: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(self.probes.context("it answers no probes")?)?;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
     }
 
     /// Its process.

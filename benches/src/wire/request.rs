@@ -78,6 +78,21 @@ impl Requests {
         }
     }
 
+    /// The whole stored catalogue, as accounts see it that are chosen at random of so many.
+    #[must_use]
+    pub fn filters(accounts: usize) -> Self {
+        let message = |number| {
+            framed(&v1::FilterCatalogRequest {
+                account_id: world::account(world::random(number, accounts)),
+                ..v1::FilterCatalogRequest::default()
+            })
+        };
+        Self {
+            path: "/portcullis.v1.AuthorizationService/FilterCatalog",
+            messages: (0..4_096).map(message).collect(),
+        }
+    }
+
     /// Batches that ask about every account once: afterwards all of them are cached.
     #[must_use]
     pub fn every(accounts: usize) -> Self {

@@ -110,7 +110,8 @@ fn instructions(programs: &Programs, on: &mut dyn FnMut(Row)) -> anyhow::Result<
             ["serve", "portcullis", ..] => &every,
             [..] => &checks,
         };
-        callgrind::per_call(program, arguments, shape, [before, &checks])
+        let requests = [before, &checks];
+        callgrind::per_call(program, arguments, shape, requests, callgrind::CALLS)
     };
     let (accounts, partners) = (FEW_ACCOUNTS.to_string(), PARTNERS.to_string());
     let own = ["serve", "portcullis", &accounts, &partners];

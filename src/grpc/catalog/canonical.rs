@@ -3,8 +3,7 @@
 //! What is recognised here is, byte by byte, what prost would make of the same locations if it
 //! decoded and encoded them: declared fields alone, in ascending order, each once and none with its
 //! default value, texts of UTF-8, numbers and lengths in as few bytes as they need. And each location
-//! passes the checks of [`check_location`](super::inline::check_location). So those that are kept can
-//! be copied. About the rest nothing is said, not even what is odd about it: that is for prost and for
+//! passes the checks of `inline::check_location`. So those that are kept can be copied. About the rest nothing is said, not even what is odd about it: that is for prost and for
 //! those checks, in their order and in their words.
 
 use std::ops::Range;
