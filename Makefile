@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test soak h2spec dashboard tools helm4 chart-docs cluster-test image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
+.PHONY: help run test bench bench-check soak h2spec dashboard tools helm4 chart-docs cluster-test image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
 
 PREPARE := tools/prepare.sh
 
@@ -23,6 +23,21 @@ test: tools ## Run all tests, with what they need made ready first (ARGS="--test
 	unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
 	cargo test --locked $(ARGS)
 
+# The `release` profile, because figures are of the program as it is shipped: the first build takes some ten minutes.
+# A machine that does nothing else gives the best figures; ratios suffer less than times.
+BENCH := cargo run --locked --release --package portcullis-bench --bin portcullis-bench --
+BENCH_BUILD := cargo build --locked --release --package portcullis-bench
+bench: ## Measure everything that has a goal, and print the table (ARGS=decisions and the like for a part of it)
+	@$(PREPARE) postgres valgrind
+	@$(BENCH_BUILD)
+	@export PORTCULLIS_TEST_PG_BIN=$$($(PREPARE) postgres-bin) && unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
+	$(BENCH) $(or $(ARGS),table)
+
+bench-check: ## Compare the instructions of the hot paths with benches/instructions.txt (ARGS=--write writes it)
+	@$(PREPARE) valgrind
+	@$(BENCH_BUILD)
+	@$(BENCH) check $(ARGS)
+
 # One test at a time, each with its figures; ARGS=--release for those of the program as it is shipped.
 soak: tools ## Run the tests of outages and abuse at full length, and evict for SOAK hours (SOAK=0.1; default 1)
 	@variables=$$($(PREPARE) env) && eval "$$variables" && \
@@ -39,7 +54,7 @@ dashboard: ## Write helm/portcullis/files/dashboard.json from monitoring/dashboa
 	PORTCULLIS_TEST_WRITE_DASHBOARD=1 cargo test --locked --test monitoring -- --exact dashboard::the_dashboard_is_the_one_of_its_source
 
 tools: ## Make ready what the tests need: a Postgres server's programs, grpcurl, h2spec, promtool, helm, kubeconform
-	@$(PREPARE) postgres grpcurl h2spec promtool helm kubeconform
+	@$(PREPARE) postgres grpcurl h2spec promtool helm kubeconform valgrind
 
 # Once it is there, `make test` uses both.
 helm4: ## Make Helm 4 ready too, and test the chart with it as well

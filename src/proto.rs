@@ -16,6 +16,8 @@ pub mod portcullis {
     /// Package `portcullis.v1`.
     pub mod v1 {
         tonic::include_proto!("portcullis.v1");
+        // The servers.
+        include!(concat!(env!("OUT_DIR"), "/served/portcullis.v1.rs"));
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "edge/at_once.rs"]
+mod at_once;
 #[path = "edge/drain.rs"]
 mod drain;
 #[path = "edge/health.rs"]

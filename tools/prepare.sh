@@ -22,20 +22,21 @@ readonly PROMTOOL_VERSION=3.16.0 PROMTOOL_NEEDS_GO=1.26.7
 
 usage() {
     cat <<'EOF'
-usage: tools/prepare.sh [postgres] [grpcurl] [h2spec] [promtool] [helm] [kubeconform] [buf] [cargo-deny]
-                        [cargo-cyclonedx] [hadolint] [helm4] [helm-docs]
+usage: tools/prepare.sh [postgres] [grpcurl] [h2spec] [promtool] [helm] [kubeconform] [valgrind] [buf]
+                        [cargo-deny] [cargo-cyclonedx] [hadolint] [helm4] [helm-docs]
        tools/prepare.sh env
-       tools/prepare.sh path NAME, any of these but postgres
+       tools/prepare.sh postgres-bin
+       tools/prepare.sh path NAME, any of these but postgres and valgrind
 
 Without arguments, makes ready what the tests need: postgres, grpcurl, h2spec, promtool,
-helm and kubeconform.
+helm and kubeconform; and valgrind, where it can be, for `make bench-check`.
 `env` prints, for a shell to evaluate, the variables by which the tests find them:
 PORTCULLIS_TEST_PG_BIN, the folder with initdb, pg_ctl and postgres, and
 PORTCULLIS_TEST_GRPCURL, _H2SPEC, _PROMTOOL, _HELM and _KUBECONFORM; and _HELM4, where helm4
-has been made ready. `path` prints where a tool is kept.
+has been made ready. `postgres-bin` prints that folder alone, and `path` where a tool is kept.
 
 environment:
-  PORTCULLIS_TOOLS   where all of these but postgres are kept, each with its version in
+  PORTCULLIS_TOOLS   where all of these but those two are kept, each with its version in
                      the folder's name, for every clone of this project
                      (default: ${XDG_CACHE_HOME:-$HOME/.cache}/portcullis/tools)
   PORTCULLIS_PG_BIN  the folder with initdb, pg_ctl and postgres, where it is neither on
@@ -207,10 +208,27 @@ install_postgres() {
     undo+=("$settings/portcullis.conf")
     mkdir -p -- "$settings"
     printf 'create_main_cluster = false\n' >"$settings/portcullis.conf"
-    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120)
-    quietly postgres "${apt[@]}" update || fail postgres "the lists of Debian's packages could not be read"
-    quietly postgres "${apt[@]}" install -y --no-install-recommends postgresql ||
+    apt_get postgres update || fail postgres "the lists of Debian's packages could not be read"
+    apt_get postgres install -y --no-install-recommends postgresql ||
         fail postgres "Debian's package \`postgresql\` could not be installed"
+}
+
+# apt_get TOOL ARGUMENT...
+apt_get() {
+    quietly "$1" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "${@:2}"
+}
+
+# No test needs it, so that it is no error where there is none: `make bench-check` says that it skips.
+prepare_valgrind() {
+    if ! command -v valgrind >/dev/null && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
+        say valgrind "not found: installing Debian's package"
+        { apt_get valgrind update && apt_get valgrind install -y --no-install-recommends valgrind; } || true
+    fi
+    if command -v valgrind >/dev/null; then
+        say valgrind "$(valgrind --version | sed 's/^valgrind-//'), at $(command -v valgrind)"
+    else
+        say valgrind "not found: \`make bench-check\` will be skipped (Debian's package is \`valgrind\`)"
+    fi
 }
 
 prepare_postgres() {
@@ -438,9 +456,11 @@ print_place() {
     printf 'export %s=%q\n' "$1" "$place"
 }
 
+postgres_bin() { find_postgres || fail postgres "not found: \`tools/prepare.sh postgres\` says what to do"; }
+
 print_env() {
     local folder
-    folder=$(find_postgres) || fail postgres "not found: \`tools/prepare.sh postgres\` says what to do"
+    folder=$(postgres_bin)
     printf 'export PORTCULLIS_TEST_PG_BIN=%q\n' "$folder"
     print_place PORTCULLIS_TEST_GRPCURL grpcurl
     print_place PORTCULLIS_TEST_H2SPEC h2spec
@@ -451,7 +471,7 @@ print_env() {
     if [ -x "$(tool_path helm4)" ]; then print_place PORTCULLIS_TEST_HELM4 helm4; fi
 }
 
-[ $# -gt 0 ] || set -- postgres grpcurl h2spec promtool helm kubeconform
+[ $# -gt 0 ] || set -- postgres grpcurl h2spec promtool helm kubeconform valgrind
 case $1 in -h | --help) usage; exit ;; esac
 
 tools=$(tools_folder)
@@ -461,6 +481,10 @@ case $1 in
     env)
         [ $# -eq 1 ] || { usage >&2; exit 2; }
         print_env
+        exit
+        ;;
+    postgres-bin)
+        postgres_bin
         exit
         ;;
     path)
@@ -473,7 +497,7 @@ esac
 # Looked at as a whole first: a misspelt name should not show after minutes of building.
 for tool in "$@"; do
     case $tool in
-        postgres | grpcurl | h2spec | promtool | helm | kubeconform) ;;
+        postgres | grpcurl | h2spec | promtool | helm | kubeconform | valgrind) ;;
         buf | cargo-deny | cargo-cyclonedx | hadolint | helm4 | helm-docs) ;;
         *) printf 'tools/prepare.sh: unknown tool: %s\n\n' "$tool" >&2; usage >&2; exit 2 ;;
     esac

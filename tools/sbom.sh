@@ -23,7 +23,7 @@ readonly place=${CARGO_TARGET_DIR:-target}/$name.json
 program=$(tools/prepare.sh path cargo-cyclonedx)
 
 # It writes beside each Cargo.toml of the workspace; the program's is the one that is wanted.
-trap 'rm -f -- "$name.json" "fuzz/$name.json"' EXIT
+trap 'rm -f -- "$name.json" "benches/$name.json" "fuzz/$name.json"' EXIT
 "$program" cyclonedx --quiet --format json --spec-version 1.5 --target all --override-filename "$name"
 is_json "$name.json" || fail "$name.json is no CycloneDX"
 

@@ -100,7 +100,7 @@ pub(super) fn work_out(
     for account in managed {
         let own = account_settings.remove(&account.id).unwrap_or_default();
         let settings = Settings::compile(matrix, &own);
-        let outcome = match alike.entry((account.audience(), settings)) {
+        let outcome = match alike.entry((account.audience(), settings.clone())) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
                 let account = account.clone();
@@ -217,7 +217,7 @@ impl<'a> Moves<'a> {
         let change = self.cases.entry(case).or_insert_with(|| {
             let visible = |access| -> BTreeSet<&'a LocationId> {
                 let all = catalog.page(&access, &CatalogFilter::default(), None, usize::MAX);
-                all.visible.iter().map(|location| &location.id).collect()
+                all.locations().map(|location| &location.id).collect()
             };
             let (before, after) = (visible(before), visible(after));
             Move {

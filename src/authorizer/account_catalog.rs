@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::directory::Profile;
 use crate::domain::{
-    AccountProfile, Catalog, CatalogAccess, CatalogFilter, FeatureMatrix, LocationId, MarketCode,
-    Page, PartnerPolicy, catalog_access,
+    Catalog, CatalogAccess, CatalogFilter, FeatureMatrix, LocationId, MarketCode, Page,
+    PartnerPolicy, catalog_access,
 };
 
 use super::{Refusal, subject};
@@ -13,7 +14,7 @@ use super::{Refusal, subject};
 #[derive(Debug)]
 pub struct AccountCatalog {
     matrix: Arc<FeatureMatrix>,
-    profile: Arc<AccountProfile>,
+    profile: Profile,
     policy: Option<Arc<PartnerPolicy>>,
     catalog: Arc<Catalog>,
 }
@@ -21,7 +22,7 @@ pub struct AccountCatalog {
 impl AccountCatalog {
     pub(super) fn new(
         matrix: Arc<FeatureMatrix>,
-        profile: Arc<AccountProfile>,
+        profile: Profile,
         policy: Option<Arc<PartnerPolicy>>,
         catalog: Arc<Catalog>,
     ) -> Self {
@@ -42,6 +43,12 @@ impl AccountCatalog {
             &self.matrix,
             subject(&self.profile, self.policy.as_deref())?,
         ))
+    }
+
+    /// The stored catalogue, whoever looks at it.
+    #[must_use]
+    pub fn stored(&self) -> &Arc<Catalog> {
+        &self.catalog
     }
 
     /// A filter by markets, codes or aliases, and metros.

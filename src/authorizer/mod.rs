@@ -4,6 +4,7 @@
 //! what the [`Directory`] resolved.
 
 mod account_catalog;
+mod each_once;
 
 use std::collections::HashMap;
 
@@ -15,6 +16,8 @@ use crate::domain::{
     FeatureMatrix, MarketCode, NotificationKind, PartnerPolicy, Recipients, Revision, Subject,
     decide, deliver,
 };
+
+use each_once::EachOnce;
 
 pub use account_catalog::AccountCatalog;
 
@@ -46,11 +49,11 @@ pub enum Refusal {
 
 /// One question of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeatureCheck {
+pub struct FeatureCheck<'a> {
     /// The account that it is about.
     pub account: AccountId,
     /// The key of the feature, as it was sent.
-    pub feature: String,
+    pub feature: &'a str,
 }
 
 /// Everything about one account.
@@ -99,9 +102,9 @@ impl Authorizer {
         consistency: Consistency,
     ) -> Result<Resolved<Decision>, Refusal> {
         let feature = self.feature(feature)?;
-        let (profile, policy, at) = self.known(account, consistency).await?;
-        let subject = subject(&profile, policy.as_deref())?;
-        Ok(at.with(decide(self.matrix(), feature, subject)))
+        let resolved = self.resolve(&account, consistency).await?;
+        let (_, subject) = judge(&account, &resolved.value)?;
+        Ok(resolved.with(decide(self.matrix(), feature, subject)))
     }
 
     /// The same for many pairs, in their order. Each account is resolved once; whatever is wrong
@@ -111,39 +114,29 @@ impl Authorizer {
     /// [`DirectoryError`] where the accounts could not be resolved: then there is no answer at all.
     pub async fn check_features(
         &self,
-        checks: Vec<FeatureCheck>,
+        checks: Vec<FeatureCheck<'_>>,
         consistency: Consistency,
     ) -> Result<Resolved<Vec<Result<Decision, Refusal>>>, DirectoryError> {
-        let mut places = HashMap::new();
-        let mut ids = Vec::new();
+        let mut accounts = EachOnce::with_capacity(checks.len());
         let questions: Vec<_> = checks
             .into_iter()
             .map(|FeatureCheck { account, feature }| {
-                let feature = self.feature(&feature)?;
-                let place = *places.entry(account).or_insert_with_key(|id| {
-                    ids.push(id.clone());
-                    ids.len() - 1
-                });
-                Ok((feature, place))
+                let feature = self.feature(feature)?;
+                Ok((feature, accounts.place(account)))
             })
             .collect();
 
+        let ids = accounts.into_ids();
         let resolved = self.directory.resolve(&ids, consistency).await?;
-        let entries: Vec<_> = ids.into_iter().zip(&resolved.value).collect();
         let answer = |question: Result<(FeatureIndex, usize), Refusal>| {
             let (feature, place) = question?;
-            // Every place was made by the push above.
-            let Some((id, entry)) = entries.get(place) else {
+            let (Some(id), Some(entry)) = (ids.get(place), resolved.value.get(place)) else {
                 return Err(unresolved());
             };
             Ok(decide(self.matrix(), feature, judge(id, entry)?.1))
         };
         let decisions = questions.into_iter().map(answer).collect();
-        Ok(Resolved {
-            value: decisions,
-            revision: resolved.revision,
-            stale: resolved.stale,
-        })
+        Ok(resolved.with(decisions))
     }
 
     /// Who `account` is, and a decision for every feature.
@@ -155,13 +148,13 @@ impl Authorizer {
         account: AccountId,
         consistency: Consistency,
     ) -> Result<Resolved<AccountFeatures>, Refusal> {
-        let (profile, policy, at) = self.known(account, consistency).await?;
-        let subject = subject(&profile, policy.as_deref())?;
+        let resolved = self.resolve(&account, consistency).await?;
+        let (profile, subject) = judge(&account, &resolved.value)?;
         let decision = |(index, row): (FeatureIndex, &crate::domain::FeatureRow)| {
             (row.key.clone(), decide(self.matrix(), index, subject))
         };
         let decisions = self.matrix().features().map(decision).collect();
-        Ok(at.with(AccountFeatures {
+        Ok(resolved.with(AccountFeatures {
             account: profile.account.clone(),
             decisions,
         }))
@@ -233,11 +226,7 @@ impl Authorizer {
                 }
             }
         }
-        Ok(Resolved {
-            value: routing,
-            revision: resolved.revision,
-            stale: resolved.stale,
-        })
+        Ok(resolved.with(routing))
     }
 
     fn feature(&self, key: &str) -> Result<FeatureIndex, Refusal> {
@@ -248,31 +237,19 @@ impl Authorizer {
             })
     }
 
-    /// One account that can be judged.
-    async fn known(&self, id: AccountId, consistency: Consistency) -> Result<Known, Refusal> {
-        let resolved = self
-            .directory
-            .resolve(std::slice::from_ref(&id), consistency)
-            .await?;
-        let at = Resolved {
-            value: (),
-            revision: resolved.revision,
-            stale: resolved.stale,
-        };
-        match resolved.value.into_iter().next() {
-            Some(Entry::Known { profile, policy }) => Ok((profile, policy, at)),
-            Some(Entry::Unknown) => Err(Refusal::AccountUnknown(id)),
-            Some(Entry::Inconsistent) => Err(Refusal::AccountInconsistent(id)),
-            None => Err(unresolved()),
+    /// One account, of which this waits only where it is not cached.
+    async fn resolve(
+        &self,
+        id: &AccountId,
+        consistency: Consistency,
+    ) -> Result<Resolved<Entry>, DirectoryError> {
+        match self.directory.resolve_at_once(id, consistency) {
+            Ok(resolved) => Ok(resolved),
+            // Apart: the few calls that wait need room that the others would have to make.
+            Err(not) => Box::pin(self.directory.resolve_later(id, consistency, not)).await,
         }
     }
 }
-
-type Known = (
-    std::sync::Arc<AccountProfile>,
-    Option<std::sync::Arc<PartnerPolicy>>,
-    Resolved<()>,
-);
 
 /// The account of an entry with the subject that it makes.
 fn judge<'a>(
@@ -302,7 +279,8 @@ fn unresolved() -> Refusal {
     ))
 }
 
-impl Resolved<()> {
+impl<S> Resolved<S> {
+    /// Something else that is as it is because of what was found.
     fn with<T>(&self, value: T) -> Resolved<T> {
         Resolved {
             value,

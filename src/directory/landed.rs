@@ -10,6 +10,7 @@ use crate::store::{AccountRecord, ReadAt, Snapshot};
 
 use super::Entry;
 use super::mirror::Kept;
+use super::profile::Profile;
 use super::request::{Loaded, Reply, Standing};
 
 /// Who waits for the accounts of one load.
@@ -105,7 +106,8 @@ fn compile(
                     .and_then(|partner| policies.get(partner))
                     .cloned();
                 let settings = Settings::compile(matrix, &settings);
-                Entry::new(Arc::new(AccountProfile { account, settings }), policy)
+                let profile = AccountProfile { account, settings };
+                Entry::new(Profile::loaded(profile), policy)
             }
             Some(AccountRecord::Broken) => Entry::Inconsistent,
             None => Entry::Unknown,

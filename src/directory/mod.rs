@@ -24,10 +24,14 @@ mod interleavings;
 mod landed;
 mod ledger;
 mod loader;
+mod look;
 mod mirror;
 mod places;
+mod profile;
+mod recent;
 mod request;
 mod resolve;
+mod shortcut;
 mod signals;
 mod stamp;
 mod view;
@@ -41,9 +45,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::mpsc;
 
 use crate::clock::Moment;
-use crate::domain::{
-    AccountProfile, FeatureMatrix, Inconsistent, PartnerPolicy, Revision, Subject,
-};
+use crate::domain::{FeatureMatrix, Inconsistent, PartnerPolicy, Revision, Subject};
 use crate::store::{Store, StoreError};
 
 use cache::Caches;
@@ -54,6 +56,9 @@ use request::Request;
 use view::{Published, Word};
 
 pub use figures::{CacheFigures, Figures};
+pub use look::NotAtOnce;
+pub use profile::Profile;
+pub use recent::{Keyed, Recent};
 pub use watch::WatchEvent;
 
 /// The most accounts that calls wait for at once, each call's counted: six calls of ResolveRecipients
@@ -122,7 +127,7 @@ pub enum Entry {
     /// An account, with its partner's policy where it is managed.
     Known {
         /// The account and its own settings.
-        profile: Arc<AccountProfile>,
+        profile: Profile,
         /// Its partner's policy.
         policy: Option<Arc<PartnerPolicy>>,
     },
@@ -134,7 +139,7 @@ pub enum Entry {
 
 impl Entry {
     /// An account with its partner's policy; inconsistent where it needs one and has none.
-    fn new(profile: Arc<AccountProfile>, policy: Option<Arc<PartnerPolicy>>) -> Self {
+    fn new(profile: Profile, policy: Option<Arc<PartnerPolicy>>) -> Self {
         match Subject::new(&profile, policy.as_deref()) {
             Ok(_) => Self::Known { profile, policy },
             Err(Inconsistent) => Self::Inconsistent,

@@ -1,5 +1,6 @@
 //! How a call gets what it decides on: from the caches at one view, from a load, or not at all.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::domain::{AccountId, Catalog, Head, Revision};
 use crate::store::MAX_LOAD;
 use crate::traces::step;
 
+use super::look::{Look, Missed, NotAtOnce};
 use super::places::Place;
 use super::request::{Loaded, Reply, Request, Standing, Wanted};
 use super::view::View;
@@ -47,6 +49,25 @@ enum CatalogAt {
 }
 
 impl Directory {
+    /// Resolves one account, on one state, from where a look at the caches did not find it.
+    ///
+    /// # Errors
+    /// [`DirectoryError`] where it is not to be had.
+    pub async fn resolve_later(
+        &self,
+        id: &AccountId,
+        consistency: Consistency,
+        NotAtOnce(missed): NotAtOnce,
+    ) -> Result<Resolved<Entry>, DirectoryError> {
+        let found = self
+            .wait_for(slice::from_ref(id), consistency, missed)
+            .await?;
+        match found.entries.into_iter().next() {
+            Some(entry) => self.resolved(entry, found.revision, found.age),
+            None => Err(unresolved()),
+        }
+    }
+
     /// Resolves accounts, each on one state; their revision is the least. `ids` should name each
     /// account once.
     ///
@@ -57,13 +78,19 @@ impl Directory {
         ids: &[AccountId],
         consistency: Consistency,
     ) -> Result<Resolved<Vec<Entry>>, DirectoryError> {
-        for attempt in 0..ATTEMPTS {
-            let view = self.view_for(consistency, attempt).await;
-            if let Some(found) = self.attempt(&view, ids, consistency).await? {
-                return self.resolved(found.entries, found.revision, found.age);
+        let look = self.look();
+        let mut missed = None;
+        if look.serves(consistency) {
+            let cached = self.all_cached(&look, ids);
+            if cached.iter().all(Option::is_some) {
+                let entries = cached.into_iter().flatten().collect();
+                return self.resolved(entries, look.revision(), look.cached_age());
             }
+            missed = Some(Missed { look, cached });
         }
-        Err(restless())
+        // Apart: the few calls that wait need room that the others would have to make.
+        let found = Box::pin(self.wait_for(ids, consistency, missed)).await?;
+        self.resolved(found.entries, found.revision, found.age)
     }
 
     /// Resolves one account together with the stored catalogue, on one state. The catalogue is
@@ -77,11 +104,9 @@ impl Directory {
         consistency: Consistency,
     ) -> Result<Resolved<(Entry, Option<Arc<Catalog>>)>, DirectoryError> {
         for attempt in 0..ATTEMPTS {
-            let view = self.view_for(consistency, attempt).await;
-            let Some(found) = self
-                .attempt(&view, std::slice::from_ref(id), consistency)
-                .await?
-            else {
+            let look = self.look_for(consistency, attempt).await;
+            let ids = slice::from_ref(id);
+            let Some(found) = self.attempt(&look, ids, consistency).await? else {
                 continue;
             };
             let Some(entry) = found.entries.into_iter().next() else {
@@ -97,7 +122,7 @@ impl Directory {
                 .caches
                 .catalog()
                 .filter(|kept| match found.catalog {
-                    CatalogAt::View => view.accepts(kept.loaded_at),
+                    CatalogAt::View => look.view.accepts(kept.loaded_at),
                     CatalogAt::Version(version) => kept.value.version == version,
                 });
             self.shared.counts.looked_for_catalog(catalog.is_some());
@@ -116,74 +141,70 @@ impl Directory {
         Err(restless())
     }
 
-    fn resolved<T>(
+    /// Tries until it is there, with what was `missed` at the first look as the first attempt.
+    async fn wait_for(
         &self,
-        value: T,
-        revision: Revision,
-        age: Duration,
-    ) -> Result<Resolved<T>, DirectoryError> {
-        if age > self.shared.config.max_stale {
-            let since = match age {
-                Duration::MAX => "what is known was never confirmed by a primary".to_owned(),
-                age => format!("what is known was last confirmed {} s ago", age.as_secs()),
+        ids: &[AccountId],
+        consistency: Consistency,
+        mut missed: Option<Missed>,
+    ) -> Result<Found, DirectoryError> {
+        for attempt in 0..ATTEMPTS {
+            let found = match missed.take() {
+                Some(Missed { look, cached }) => self.load_missing(&look, ids, cached).await?,
+                None => {
+                    let look = self.look_for(consistency, attempt).await;
+                    self.attempt(&look, ids, consistency).await?
+                }
             };
-            return Err(DirectoryError::Unavailable(since));
+            if let Some(found) = found {
+                return Ok(found);
+            }
         }
-        Ok(Resolved {
-            value,
-            revision,
-            stale: age > self.shared.config.stale_after,
-        })
+        Err(restless())
     }
 
-    /// The view to start from. Before a further attempt, and for a revision that is not applied yet,
+    /// The look to start from. Before a further attempt, and for a revision that is not applied yet,
     /// after one look at the store.
-    async fn view_for(&self, consistency: Consistency, attempt: usize) -> View {
-        let view = self.shared.published.view();
+    async fn look_for(&self, consistency: Consistency, attempt: usize) -> Look {
+        let look = self.look();
         let is_behind = match consistency {
-            Consistency::AtLeast(revision) => revision > view.applied.revision(),
+            Consistency::AtLeast(_) => !look.serves(consistency),
             Consistency::Fastest | Consistency::Full => false,
         };
         if attempt == 0 && !is_behind {
-            return view;
+            return look;
         }
         // That the poll failed shows in the load that follows.
         let _ = self.ask(Request::Nudge).await;
-        self.shared.published.view()
+        self.look()
     }
 
     /// One attempt at one view; `None` where the state moved on under it.
     async fn attempt(
         &self,
-        view: &View,
+        look: &Look,
         ids: &[AccountId],
         consistency: Consistency,
     ) -> Result<Option<Found>, DirectoryError> {
-        match consistency {
-            Consistency::Full => self.load_alone(view, ids, None).await,
-            Consistency::AtLeast(revision) if revision > view.applied.revision() => {
-                self.load_alone(view, ids, Some(revision)).await
-            }
-            Consistency::Fastest | Consistency::AtLeast(_) => self.look_up(view, ids).await,
+        if look.serves(consistency) {
+            let cached = self.all_cached(look, ids);
+            return self.load_missing(look, ids, cached).await;
         }
+        let at_least = match consistency {
+            Consistency::AtLeast(revision) => Some(revision),
+            Consistency::Fastest | Consistency::Full => None,
+        };
+        self.load_alone(&look.view, ids, at_least).await
     }
 
-    /// From the caches what is true there at `view`, the rest from loads that others may share.
-    async fn look_up(
+    /// What is `cached`, and the rest from loads that others may share.
+    async fn load_missing(
         &self,
-        view: &View,
+        look: &Look,
         ids: &[AccountId],
+        cached: Vec<Option<Entry>>,
     ) -> Result<Option<Found>, DirectoryError> {
-        let now = Moment::now();
-        let age = view.age(now);
-        // Past `max_stale` the caches answer nothing, but the store may.
-        let usable = age.is_some_and(|age| age <= self.shared.config.max_stale);
-        let look_up = |id| {
-            let (entry, lookup) = self.shared.caches.look_up(view, id);
-            self.shared.counts.looked_up(lookup);
-            entry.filter(|_| usable)
-        };
-        let cached: Vec<Option<Entry>> = ids.iter().map(look_up).collect();
+        let view = &look.view;
         let missing: Vec<AccountId> = ids
             .iter()
             .zip(&cached)
@@ -194,9 +215,9 @@ impl Directory {
 
         let mut found = Found {
             entries: Vec::with_capacity(ids.len()),
-            revision: view.applied.revision(),
+            revision: look.revision(),
             age: match any_cached {
-                true => age.unwrap_or(Duration::MAX),
+                true => look.cached_age(),
                 false => Duration::ZERO,
             },
             catalog: CatalogAt::View,
@@ -367,6 +388,11 @@ fn load_age(view: &View, loaded: &Loaded) -> Duration {
 fn restless() -> DirectoryError {
     let message = "the store was not read from a primary, at a state as late as one seen before";
     DirectoryError::Unavailable(message.to_owned())
+}
+
+/// INVARIANT(fail-closed): an answer that misses what was asked for is an error, never an allow.
+fn unresolved() -> DirectoryError {
+    DirectoryError::Unavailable("the account was not resolved".to_owned())
 }
 
 fn stopped() -> DirectoryError {

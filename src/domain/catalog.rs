@@ -1,6 +1,7 @@
 //! The stored catalogue, and one page of what an account may see of it.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::{CatalogAccess, Location, LocationId, MarketCode, Markets};
 
@@ -24,8 +25,9 @@ pub struct CatalogFilter {
 /// A page of the visible locations.
 #[derive(Debug)]
 pub struct Page<'a> {
-    /// What is visible, in order.
-    pub visible: Vec<&'a Location>,
+    catalog: &'a Catalog,
+    /// What is visible, in order: places in the catalogue, those that follow each other as one range.
+    pub visible: Vec<Range<usize>>,
     /// How many locations the filter matched, but the account may not see, up to the last visible
     /// one of this page; on the last page also those that follow. So pages add up.
     pub hidden: usize,
@@ -52,6 +54,11 @@ impl Catalog {
         &self.markets
     }
 
+    /// The locations, by id, byte by byte.
+    pub fn locations(&self) -> impl ExactSizeIterator<Item = &Location> {
+        self.locations.iter().map(|(location, _)| location)
+    }
+
     /// What `access` shows of the locations that `filter` matches, after `after`, at most `size`.
     #[must_use]
     pub fn page(
@@ -68,27 +75,54 @@ impl Catalog {
         let matches = self
             .locations
             .iter()
+            .enumerate()
             .skip(start)
-            .filter(|(location, market)| filter.matches(location, *market));
+            .filter(|(_, (location, market))| filter.matches(location, *market));
         let mut page = Page {
+            catalog: self,
             visible: Vec::new(),
             hidden: 0,
             next_after: None,
         };
-        let mut hidden_since = 0;
-        for (location, market) in matches {
+        let (mut count, mut hidden_since, mut last) = (0, 0, None);
+        for (place, (location, market)) in matches {
             if !access.shows(*market) {
                 hidden_since += 1;
-            } else if page.visible.len() == size {
-                page.next_after = page.visible.last().map(|last| &last.id);
+            } else if count == size {
+                page.next_after = last;
                 return page;
             } else {
-                page.visible.push(location);
+                page.show(place);
+                count += 1;
+                last = Some(&location.id);
                 page.hidden += std::mem::take(&mut hidden_since);
             }
         }
         page.hidden += hidden_since;
         page
+    }
+}
+
+impl<'a> Page<'a> {
+    /// The visible locations, in order.
+    pub fn locations(&self) -> impl Iterator<Item = &'a Location> {
+        let all = &self.catalog.locations;
+        let ranges = self.visible.iter();
+        let shown = ranges.flat_map(|range| all.get(range.clone()).unwrap_or_default());
+        shown.map(|(location, _)| location)
+    }
+
+    /// How many are visible.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.visible.iter().map(ExactSizeIterator::len).sum()
+    }
+
+    fn show(&mut self, place: usize) {
+        match self.visible.last_mut() {
+            Some(range) if range.end == place => range.end += 1,
+            Some(_) | None => self.visible.push(place..place + 1),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The one rule set: may this account use this feature, and why.
 
 use super::{
-    AccountKind, AccountProfile, Audience, FeatureIndex, FeatureMatrix, PartnerPolicy, Rule,
-    Setting, Settings, SupportProvider,
+    AccountKind, AccountProfile, Audience, FeatureIndex, FeatureMatrix, FeatureRow, PartnerPolicy,
+    Rule, Setting, Settings, SupportProvider,
 };
 
 /// What was decided.
@@ -113,12 +113,19 @@ impl<'a> Subject<'a> {
 /// Decides `feature` for `subject`. Total: a feature of another matrix is denied.
 #[must_use]
 pub fn decide(matrix: &FeatureMatrix, feature: FeatureIndex, subject: Subject<'_>) -> Decision {
-    let decision = decide_alone(matrix, feature, subject);
-    let gated = decision.is_allowed()
-        && matrix
-            .required(feature)
-            .iter()
-            .any(|required| !decide_alone(matrix, required, subject).is_allowed());
+    // INVARIANT(fail-closed): what the matrix does not have is denied.
+    let Some(row) = matrix.row(feature) else {
+        return Decision {
+            effect: Effect::Deny,
+            reason: Reason::PlatformRule,
+        };
+    };
+    let decision = decide_alone(row, feature, subject);
+    let is_denied = |required: FeatureIndex| {
+        let row = matrix.row(required);
+        !row.is_some_and(|row| decide_alone(row, required, subject).is_allowed())
+    };
+    let gated = decision.is_allowed() && row.required.iter().any(is_denied);
     if gated {
         Decision {
             effect: Effect::Deny,
@@ -130,11 +137,8 @@ pub fn decide(matrix: &FeatureMatrix, feature: FeatureIndex, subject: Subject<'_
 }
 
 /// The cell of the matrix and the settings below it, without what the feature requires.
-fn decide_alone(matrix: &FeatureMatrix, feature: FeatureIndex, subject: Subject<'_>) -> Decision {
-    // INVARIANT(fail-closed): what the matrix does not have is denied.
-    let rule = matrix
-        .row(feature)
-        .map_or(Rule::Deny, |row| row.rules.of(subject.audience()));
+fn decide_alone(row: &FeatureRow, feature: FeatureIndex, subject: Subject<'_>) -> Decision {
+    let rule = row.rules.of(subject.audience());
     let default = match rule {
         Rule::Allow => {
             return Decision {

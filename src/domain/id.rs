@@ -3,6 +3,8 @@
 use std::borrow::Borrow;
 use std::fmt;
 
+use smol_str::SmolStr;
+
 /// A value that does not have the shape that its field asks for. The message speaks of the value
 /// and of what is accepted; whoever reports it adds the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,10 +42,14 @@ pub fn quote(value: &str) -> String {
 const MAX_LENGTH: usize = 64;
 const ACCEPTED: &str = "1 to 64 characters of A-Z a-z 0-9 . _ : - are accepted";
 
-fn check(value: &str) -> Result<(), Invalid> {
+fn is_key(value: &[u8]) -> bool {
     let accepted =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
-    if (1..=MAX_LENGTH).contains(&value.len()) && value.bytes().all(accepted) {
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
+    (1..=MAX_LENGTH).contains(&value.len()) && value.iter().all(accepted)
+}
+
+fn check(value: &str) -> Result<(), Invalid> {
+    if is_key(value.as_bytes()) {
         return Ok(());
     }
     if value.is_empty() {
@@ -56,8 +62,11 @@ fn check(value: &str) -> Result<(), Invalid> {
 macro_rules! key {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
+        ///
+        /// Up to 23 bytes stand in the key itself: a cached account is one piece of memory, and to
+        /// read or to clone most keys allocates nothing.
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// What is accepted, to be said of a value that is not.
@@ -67,6 +76,12 @@ macro_rules! key {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// Whether these bytes are the text of such a key.
+            #[must_use]
+            pub fn is_text_of(value: &[u8]) -> bool {
+                is_key(value)
             }
 
             /// Whether `value` has the shape of such a key.
@@ -83,7 +98,7 @@ macro_rules! key {
 
             fn try_from(value: String) -> Result<Self, Invalid> {
                 check(&value)?;
-                Ok(Self(value.into_boxed_str()))
+                Ok(Self(value.into()))
             }
         }
 
@@ -98,7 +113,7 @@ macro_rules! key {
 
         impl From<$name> for String {
             fn from(key: $name) -> Self {
-                key.0.into_string()
+                key.0.into()
             }
         }
 

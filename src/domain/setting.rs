@@ -27,20 +27,23 @@ impl Setting {
 /// Settings as they are stored: by key, also for features that today's matrix does not have.
 pub type SettingMap = BTreeMap<FeatureKey, Setting>;
 
-/// Settings as they are decided on: two bits for each feature of one matrix. A feature in neither
-/// set is unset; none is in both.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Settings {
+/// Settings as they are decided on: two bits for each feature of one matrix.
+///
+/// They stand apart, and nowhere where nothing is set: so it is with nearly every account, of which
+/// a million are held.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Settings(Option<Box<Choices>>);
+
+/// A feature in neither set is unset; none is in both. Something is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+struct Choices {
     on: FeatureSet,
     off: FeatureSet,
 }
 
 impl Settings {
     /// Nothing set.
-    pub const NONE: Self = Self {
-        on: FeatureSet::EMPTY,
-        off: FeatureSet::EMPTY,
-    };
+    pub const NONE: Self = Self(None);
 
     /// The settings of `stored` for the features that `matrix` has. Others are stored, exported,
     /// and never have an effect.
@@ -57,9 +60,10 @@ impl Settings {
 
     /// Sets one feature.
     pub fn set(&mut self, feature: FeatureIndex, setting: Setting) {
+        let Choices { on, off } = &mut **self.0.get_or_insert_default();
         let (to, from) = match setting {
-            Setting::On => (&mut self.on, &mut self.off),
-            Setting::Off => (&mut self.off, &mut self.on),
+            Setting::On => (on, off),
+            Setting::Off => (off, on),
         };
         to.insert(feature);
         from.remove(feature);
@@ -68,9 +72,10 @@ impl Settings {
     /// What is set for `feature`, if anything is.
     #[must_use]
     pub fn of(&self, feature: FeatureIndex) -> Option<Setting> {
-        if self.on.contains(feature) {
+        let Choices { on, off } = self.0.as_deref()?;
+        if on.contains(feature) {
             Some(Setting::On)
-        } else if self.off.contains(feature) {
+        } else if off.contains(feature) {
             Some(Setting::Off)
         } else {
             None

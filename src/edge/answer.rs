@@ -4,19 +4,69 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes};
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
+use prost::Message;
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
 use super::admission::{Admission, SMALL};
+use super::asked::PREFIX;
 use super::calls::Tally;
 use super::link::Call;
 use super::stream;
 
+/// The body of a response, before it is held on to what it holds.
+pub(super) enum Sent {
+    /// As its service makes it.
+    Streamed(tonic::body::Body),
+    /// One small message, and that all is well.
+    Whole(Left),
+}
+
+/// What of an answer was not sent yet.
+#[derive(Debug)]
+pub(super) enum Left {
+    Message(Bytes),
+    Status,
+    Nothing,
+}
+
+impl Sent {
+    /// An answer with this message alone.
+    pub(super) fn whole(message: &impl Message) -> Self {
+        let length = message.encoded_len();
+        let mut framed = Vec::with_capacity(PREFIX + length);
+        framed.put_u8(0);
+        framed.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+        message.encode_raw(&mut framed);
+        Self::Whole(Left::Message(framed.into()))
+    }
+}
+
+impl Left {
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        match std::mem::replace(self, Self::Nothing) {
+            Self::Message(message) => {
+                *self = Self::Status;
+                Some(Frame::data(message))
+            }
+            Self::Status => {
+                let mut trailers = HeaderMap::with_capacity(1);
+                trailers.insert(Status::GRPC_STATUS, WELL.clone());
+                Some(Frame::trailers(trailers))
+            }
+            Self::Nothing => None,
+        }
+    }
+}
+
+static WELL: HeaderValue = HeaderValue::from_static("0");
+
 /// The body of a response.
 pub(super) struct Answer {
-    inner: tonic::body::Body,
+    inner: Sent,
     held: Option<Held>,
     /// None where the request was none of gRPC.
     tally: Option<Tally>,
@@ -49,7 +99,7 @@ impl AsRef<[u8]> for Holding {
 
 impl Answer {
     pub(super) fn new(
-        inner: tonic::body::Body,
+        inner: Sent,
         (call, tally): (Call, Option<Tally>),
         place: Option<OwnedSemaphorePermit>,
         admission: Arc<Admission>,
@@ -93,7 +143,10 @@ impl Body for Answer {
         if self.is_refused {
             return Poll::Ready(None);
         }
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        let polled = match &mut self.inner {
+            Sent::Streamed(body) => Pin::new(body).poll_frame(cx),
+            Sent::Whole(left) => Poll::Ready(left.next().map(Ok)),
+        };
         let polled = polled
             .map_ok(|frame| match frame.into_data() {
                 Ok(bytes) => match self.hold(bytes) {
@@ -113,10 +166,18 @@ impl Body for Answer {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.is_refused || self.inner.is_end_stream()
+        self.is_refused
+            || match &self.inner {
+                Sent::Streamed(body) => body.is_end_stream(),
+                Sent::Whole(left) => matches!(left, Left::Nothing),
+            }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.inner {
+            Sent::Streamed(body) => body.size_hint(),
+            // As of a stream, so that both ways are told alike.
+            Sent::Whole(_) => SizeHint::default(),
+        }
     }
 }

@@ -17,7 +17,10 @@ use super::admission::Admission;
 use crate::grpc::{Shape, check_items};
 
 /// The flag and the length that come before a message.
-const PREFIX: usize = 5;
+pub(super) const PREFIX: usize = 5;
+
+/// What was read of a request's body before it is asked for.
+pub(super) type Begun = hyper::Result<Frame<Bytes>>;
 
 /// The body of a request.
 pub(super) enum Asked {
@@ -34,6 +37,8 @@ pub(super) enum Asked {
 
 /// A body as it arrives, whose message has to be let in if it is large.
 pub(super) struct Live {
+    /// What was read of it before.
+    begun: Option<Begun>,
     inner: Incoming,
     /// What its service takes: more is refused, and needs no place.
     limit: usize,
@@ -88,9 +93,18 @@ impl Prefix {
 }
 
 impl Asked {
-    /// As it arrives, for a service that takes messages of at most `limit` bytes.
-    pub(super) fn live(inner: Incoming, limit: usize, admission: Arc<Admission>) -> (Self, Whole) {
-        let live = Live::new(inner, limit, admission);
+    /// As it arrives, for a service that takes messages of at most `limit` bytes; `begun` was read of
+    /// it before.
+    pub(super) fn live(
+        begun: Option<Begun>,
+        inner: Incoming,
+        limit: usize,
+        admission: Arc<Admission>,
+    ) -> (Self, Whole) {
+        let live = Live {
+            begun,
+            ..Live::new(inner, limit, admission)
+        };
         let whole = live.whole.clone();
         (Self::Live(live), whole)
     }
@@ -149,11 +163,15 @@ impl Asked {
 
 /// The next of what arrives, and whether it was the last.
 fn arriving(
+    begun: &mut Option<Begun>,
     inner: &mut Incoming,
     whole: &Whole,
     cx: &mut Context<'_>,
 ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-    let polled = Pin::new(&mut *inner).poll_frame(cx);
+    let polled = match begun.take() {
+        Some(frame) => Poll::Ready(Some(frame)),
+        None => Pin::new(&mut *inner).poll_frame(cx),
+    };
     let is_over = matches!(polled, Poll::Ready(None | Some(Err(_))));
     if is_over || (polled.is_ready() && inner.is_end_stream()) {
         whole.set();
@@ -168,6 +186,7 @@ fn broken(error: hyper::Error) -> Status {
 impl Live {
     fn new(inner: Incoming, limit: usize, admission: Arc<Admission>) -> Self {
         Self {
+            begun: None,
             inner,
             limit,
             admission,
@@ -177,8 +196,12 @@ impl Live {
         }
     }
 
+    fn is_over(&self) -> bool {
+        self.begun.is_none() && self.inner.is_end_stream()
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = match arriving(&mut self.inner, &self.whole, cx) {
+        let frame = match arriving(&mut self.begun, &mut self.inner, &self.whole, cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Ready(Some(frame)) => frame.map_err(broken)?,
@@ -215,13 +238,17 @@ impl Body for Asked {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Live(live) | Self::Stream { live, .. } => live.inner.is_end_stream(),
+            Self::Live(live) | Self::Stream { live, .. } => live.is_over(),
             Self::Read(message) => message.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
+            // What was read before is in no hint any more.
+            Self::Live(live) | Self::Stream { live, .. } if live.begun.is_some() => {
+                SizeHint::default()
+            }
             Self::Live(live) | Self::Stream { live, .. } => live.inner.size_hint(),
             Self::Read(message) => {
                 let bytes = message.as_ref().map_or(0, Bytes::len);

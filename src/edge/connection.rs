@@ -28,6 +28,7 @@ use super::seats::Seat;
 use super::tls::Identity;
 use super::{Figures, Limits, Router};
 use crate::clock::Moment;
+use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::reload::Reloaded;
 
 /// Bounds of resets that the HTTP library counts by itself, once it is told to.
@@ -42,8 +43,8 @@ const BLOCKED: Duration = Duration::from_secs(20);
 
 /// What all connections have in common.
 #[derive(Debug)]
-pub(super) struct Service {
-    pub(super) router: Router,
+pub(super) struct Service<A> {
+    pub(super) router: Router<A>,
     pub(super) limits: Limits,
     /// What connections are encrypted with; none where they are not.
     pub(super) tls: Option<Arc<Reloaded<Identity>>>,
@@ -116,16 +117,15 @@ enum Ended {
 }
 
 /// Serves one connection until it ends.
-pub(super) async fn serve(stream: TcpStream, seat: Seat, service: Arc<Service>) {
+pub(super) async fn serve<A: AuthorizationService>(
+    stream: TcpStream,
+    seat: Seat,
+    service: Arc<Service<A>>,
+) {
     // Answers are small and awaited: waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
-    let patience = Instant::now() + service.limits.handshake_timeout;
-    let given_up = seat.given_up().clone();
     let figures = service.figures.clone();
-    let ended = tokio::select! {
-        ended = begin(stream, seat, service, patience) => ended,
-        () = given_up.cancelled() => Err(Ended::Cut(Cut::GaveWay, "it gave way to another")),
-    };
+    let ended = begin(stream, seat, service).await;
     if let Err(error) = ended {
         if let Ended::Cut(cut, _) = error {
             figures.connections.cut(cut);
@@ -136,30 +136,32 @@ pub(super) async fn serve(stream: TcpStream, seat: Seat, service: Arc<Service>) 
 
 /// The futures of what comes after the peer has begun are boxed: there may be thousands of peers that
 /// never do.
-async fn begin(
+async fn begin<A: AuthorizationService>(
     mut stream: TcpStream,
     seat: Seat,
-    service: Arc<Service>,
-    patience: Instant,
+    service: Arc<Service<A>>,
 ) -> Result<(), Ended> {
     let calls = Arc::clone(&service.figures.calls);
     let leaving = service.drain.child_token();
+    let patience = Patience {
+        until: Instant::now() + service.limits.handshake_timeout,
+        leaving: leaving.clone(),
+        given_up: seat.given_up().clone(),
+    };
     let Some(tls) = &service.tls else {
-        let begun = in_time(patience, &leaving, first_frame(&mut stream)).await?;
+        let begun = patience.with(first_frame(&mut stream)).await?;
         let (guarded, pulse) = Guard::new(stream, begun);
         let link = Link::new(Peer::Unknown, seat, calls, leaving);
         return Box::pin(speak(guarded, pulse, link, service)).await;
     };
-    in_time(patience, &leaving, async {
-        Ok(stream.peek(&mut [0]).await?)
-    })
-    .await?;
+    let spoken = patience.with(async { Ok(stream.peek(&mut [0]).await?) });
+    spoken.await?;
     // Each handshake by the files of now.
     let acceptor = TlsAcceptor::from(Arc::clone(&tls.current().config));
     let accepted = async { acceptor.accept(stream).await.map_err(no_tls) };
-    let accepted = in_time(patience, &leaving, accepted);
+    let accepted = patience.with(accepted);
     let mut stream = Box::pin(accepted).await?;
-    let begun = in_time(patience, &leaving, first_frame(&mut stream)).await?;
+    let begun = patience.with(first_frame(&mut stream)).await?;
     let (_, session) = stream.get_ref();
     let peer = service.router.gate().peer(session.peer_certificates());
     let link = Link::new(peer, seat, calls, leaving);
@@ -167,17 +169,27 @@ async fn begin(
     Box::pin(speak(guarded, pulse, link, service)).await
 }
 
-/// What a peer has to do before it is served: by then, or not at all. A drain does not wait for it.
-async fn in_time<T>(
-    patience: Instant,
-    leaving: &CancellationToken,
-    done: impl Future<Output = Result<T, Ended>>,
-) -> Result<T, Ended> {
-    let late = |_elapsed| Ended::Cut(Cut::Handshake, "the peer did not begin in time");
-    tokio::select! {
-        done = timeout_at(patience, done) => done.map_err(late)?,
-        () = leaving.cancelled() => Err(io::Error::other("the service drains").into()),
+/// How long a peer is waited for before it is served.
+struct Patience {
+    until: Instant,
+    leaving: CancellationToken,
+    given_up: CancellationToken,
+}
+
+impl Patience {
+    /// What a peer has to do by then, or not at all. A drain does not wait for it.
+    async fn with<T>(&self, done: impl Future<Output = Result<T, Ended>>) -> Result<T, Ended> {
+        let late = |_elapsed| Ended::Cut(Cut::Handshake, "the peer did not begin in time");
+        tokio::select! {
+            done = timeout_at(self.until, done) => done.map_err(late)?,
+            () = self.leaving.cancelled() => Err(io::Error::other("the service drains").into()),
+            () = self.given_up.cancelled() => Err(gave_way()),
+        }
     }
+}
+
+fn gave_way() -> Ended {
+    Ended::Cut(Cut::GaveWay, "it gave way to another")
 }
 
 /// Waits for the first frame, and takes offence at what is none.
@@ -204,25 +216,29 @@ fn no_tls(error: io::Error) -> Ended {
     }
 }
 
-async fn speak<I>(
+async fn speak<I, A>(
     guarded: Guard<I>,
     pulse: Arc<Pulse>,
     link: Arc<Link>,
-    service: Arc<Service>,
+    service: Arc<Service<A>>,
 ) -> Result<(), Ended>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: AuthorizationService,
 {
     let limits = &service.limits;
     let answer = {
         let (link, service) = (Arc::clone(&link), Arc::clone(&service));
         service_fn(move |request| {
             let (link, service) = (Arc::clone(&link), Arc::clone(&service));
-            async move { Ok::<_, Infallible>(service.router.answer(link, request).await) }
+            // Moved five times on its way to where it is polled: boxed, it is small.
+            Box::pin(async move { Ok::<_, Infallible>(service.router.answer(link, request).await) })
         })
     };
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
+        // No client of gRPC looks at it.
+        .auto_date_header(false)
         .max_concurrent_streams(limits.max_concurrent_streams)
         .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESETS)
         .max_pending_accept_reset_streams(MAX_PENDING_ACCEPT_RESETS)
@@ -238,6 +254,8 @@ where
         let step = tokio::select! {
             ended = connection.as_mut() => return ended.map_err(|error| broken(error, &pulse)),
             () = link.leaving().cancelled(), if !is_leaving => Step::Leave,
+            // Who was served gives way no more.
+            () = link.given_up().cancelled(), if !link.is_kept() => return Err(gave_way()),
             () = timer.as_mut() => life.look(&link, &pulse),
         };
         match step {

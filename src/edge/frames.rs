@@ -74,37 +74,43 @@ impl Frames {
         while !bytes.is_empty() {
             let skipped = self.skip.min(bytes.len());
             self.skip -= skipped;
+            let missing = self.wanted().saturating_sub(self.filled);
             bytes = bytes.get(skipped..).unwrap_or_default();
-            while let Some((&byte, rest)) = bytes.split_first() {
-                if self.skip > 0 {
-                    break;
-                }
-                bytes = rest;
-                if let Some(place) = self.head.get_mut(self.filled) {
-                    *place = byte;
-                }
-                self.filled += 1;
-                if let Some(frame) = self.complete() {
-                    on(frame);
-                }
+            let (taken, rest) = bytes.split_at(missing.min(bytes.len()));
+            bytes = rest;
+            let end = self.filled + taken.len();
+            if let Some(place) = self.head.get_mut(self.filled..end) {
+                place.copy_from_slice(taken);
+            }
+            self.filled = end;
+            if let Some(frame) = self.complete() {
+                on(frame);
             }
         }
     }
 
+    /// How many bytes there have to be of the head, as far as it is known.
+    fn wanted(&self) -> usize {
+        let [_, _, _, kind, ..] = self.head;
+        match kind {
+            0x3 if self.filled >= HEAD => HEAD + RESET_CODE.min(self.length()),
+            _ => HEAD,
+        }
+    }
+
+    /// How long the payload is.
+    fn length(&self) -> usize {
+        let [l1, l2, l3, ..] = self.head;
+        usize::from(l1) << 16 | usize::from(l2) << 8 | usize::from(l3)
+    }
+
     /// The frame whose head is there whole, if it is.
     fn complete(&mut self) -> Option<Frame> {
-        if self.filled < HEAD {
+        if self.filled < self.wanted() {
             return None;
         }
-        let [l1, l2, l3, kind, flags, _, _, _, _, code @ ..] = self.head;
-        let length = usize::from(l1) << 16 | usize::from(l2) << 8 | usize::from(l3);
-        let wanted = match kind {
-            0x3 => HEAD + RESET_CODE.min(length),
-            _ => HEAD,
-        };
-        if self.filled < wanted {
-            return None;
-        }
+        let length = self.length();
+        let [_, _, _, kind, flags, _, _, _, _, code @ ..] = self.head;
         self.skip = length - (self.filled - HEAD);
         self.filled = 0;
         Some(Frame::of(kind, flags, length, code))

@@ -121,6 +121,11 @@ impl Gate {
         }
     }
 
+    /// Whether it is asked who calls.
+    pub(super) fn asks(&self, access: Access) -> bool {
+        self.0.is_some() && access != Access::Open
+    }
+
     /// Who calls, if that is asked for.
     ///
     /// # Errors

@@ -127,6 +127,16 @@ impl Link {
         self.seat.keep();
     }
 
+    /// Whether it was, so far.
+    pub(super) fn is_kept(&self) -> bool {
+        self.seat.is_kept()
+    }
+
+    /// Cancelled when the connection has to give way to another.
+    pub(super) fn given_up(&self) -> &CancellationToken {
+        self.seat.given_up()
+    }
+
     /// Cancelled when the connection is to end.
     pub(super) fn leaving(&self) -> &CancellationToken {
         &self.leaving

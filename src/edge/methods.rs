@@ -46,6 +46,8 @@ pub(super) enum Access {
 /// How it is worked off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
+    /// On the thread that serves the connection, and where nothing is odd about it, by the short way.
+    AtOnce,
     /// On the thread that serves the connection.
     Here,
     /// Beside the threads that serve, because it may take long; a message may be so large.
@@ -84,7 +86,7 @@ const WHEN_IDLE: Work = Work::Stream(Ending::WhenIdle);
 const METHODS: [Method; 26] = [
     check(
         "/portcullis.v1.AuthorizationService/CheckFeature",
-        Work::Here,
+        Work::AtOnce,
     ),
     check(
         "/portcullis.v1.AuthorizationService/BatchCheckFeatures",
@@ -239,13 +241,18 @@ impl Method {
 
     /// The method at a path.
     pub(super) fn at(path: &str) -> Option<Self> {
-        Self::all().find(|method| method.path == path)
+        let mut all = METHODS.iter().enumerate();
+        all.find(|(_, method)| method.path == path)
+            .map(Self::placed)
     }
 
     /// All of them.
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        let placed = |(place, method): (usize, &Self)| Self { place, ..*method };
-        METHODS.iter().enumerate().map(placed)
+        METHODS.iter().enumerate().map(Self::placed)
+    }
+
+    fn placed((place, method): (usize, &Self)) -> Self {
+        Self { place, ..*method }
     }
 
     /// Its place among all of them.
@@ -262,7 +269,7 @@ impl Method {
     /// Whether it takes and gives one message or more, in the words of metrics.
     pub(super) fn kind(self) -> &'static str {
         match (self.work, self.service) {
-            (Work::Here | Work::Aside { .. }, _) => "unary",
+            (Work::AtOnce | Work::Here | Work::Aside { .. }, _) => "unary",
             (Work::Stream(_), Service::ReflectionV1 | Service::ReflectionV1Alpha) => "bidi_stream",
             (Work::Stream(_), _) => "server_stream",
         }

@@ -9,6 +9,7 @@ mod admission;
 mod answer;
 mod aside;
 mod asked;
+mod at_once;
 mod calls;
 mod connection;
 mod deadline;

@@ -18,6 +18,7 @@ use tower::{Service, ServiceExt as _};
 use super::admission::{Admission, LARGE, Taken};
 use super::asked::{Asked, Whole};
 use super::deadline::TimeLeft;
+use super::link::Link;
 use super::methods::Service as OfService;
 use crate::clock::Moment;
 use crate::grpc::{Shape, deadline_exceeded, message_too_large};
@@ -37,6 +38,15 @@ impl Performed {
             Self::Answered(response) => response,
             Self::Late(_) => deadline_exceeded().into_http(),
         }
+    }
+}
+
+/// Where a call was over before it was asked whole, its connection is told.
+pub(super) fn leave_where_unasked(link: &Link, performed: &Performed, whole: &Whole) {
+    if let Performed::Late(left) = performed
+        && !whole.is()
+    {
+        link.unasked(matches!(left, TimeLeft::Servers(_)));
     }
 }
 

@@ -2,8 +2,10 @@
 //! off.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::future::poll_immediate;
@@ -20,27 +22,28 @@ use crate::clock::Moment;
 use crate::grpc::{
     MAX_CATALOG_MESSAGE, MAX_MESSAGE, MAX_OPEN_MESSAGE, deadline_exceeded, stopping,
 };
-use crate::traces::RequestId;
+use crate::proto::v1::authorization_service_server::AuthorizationService;
 
 use super::admission::Admission;
-use super::answer::Answer;
+use super::answer::{Answer, Sent};
 use super::aside::Aside;
-use super::asked::{Asked, Whole};
+use super::asked::{Asked, Begun};
+use super::at_once::AtOnce;
 use super::calls::{Calls, Tally};
 use super::deadline::{TimeLeft, time_left, wanted};
 use super::gate::{Admitted, Gate};
 use super::http::refusal;
 use super::link::{Call, Link, Stream};
 use super::methods::{Access, Ending, Method, Service, Work};
-use super::perform::{Largeness, Performed, admitted, beside, within_deadline};
+use super::perform::{Largeness, admitted, beside, leave_where_unasked, within_deadline};
 use super::stream::StreamBody;
 use super::trace;
 use super::{Limits, Services};
 
 /// From requests to answers.
 #[derive(Debug)]
-pub struct Router {
-    services: Services,
+pub struct Router<A> {
+    pub(super) services: Services<A>,
     gate: Gate,
     pub(super) admission: Arc<Admission>,
     aside: Aside,
@@ -49,12 +52,12 @@ pub struct Router {
     pub(super) calls: Arc<Calls>,
 }
 
-impl Router {
+impl<A: AuthorizationService> Router<A> {
     /// A router to `services`, that lets through whom `gate` does, and so much as `limits` say.
     ///
     /// # Errors
     /// Where the threads for large calls cannot be started.
-    pub fn new(services: Services, gate: Gate, limits: &Limits) -> std::io::Result<Self> {
+    pub fn new(services: Services<A>, gate: Gate, limits: &Limits) -> std::io::Result<Self> {
         Ok(Self {
             services,
             gate,
@@ -69,55 +72,60 @@ impl Router {
         &self.gate
     }
 
-    /// Answers one request of a connection.
+    /// Answers one request of a connection. The request stays where it is until it has to be moved, and
+    /// what need not be part of each call's future is boxed: that is moved a few times too.
     pub(super) async fn answer(
         &self,
         link: Arc<Link>,
-        request: Request<Incoming>,
-    ) -> Response<Answer> {
-        let id = trace::request_id(request.headers());
-        let mut response = self.answer_as(link, request, id.as_ref()).await;
-        if let Some(id) = id {
-            trace::echo(response.headers_mut(), &id);
-        }
-        response
-    }
-
-    async fn answer_as(
-        &self,
-        link: Arc<Link>,
         mut request: Request<Incoming>,
-        id: Option<&RequestId>,
     ) -> Response<Answer> {
         let began = Moment::now();
+        let id = trace::request_id(request.headers());
         let mut call = Call::begin(link);
         if let Some(refused) = refusal(&request) {
             call.send();
-            return refused.map(|body| self.answered(body, call, None, None));
-        }
-        if let Some(id) = id {
-            request.extensions_mut().insert(id.clone());
+            let mut response =
+                refused.map(|body| self.answered(Sent::Streamed(body), call, None, None));
+            trace::echo(response.headers_mut(), id.as_ref());
+            return response;
         }
         let method = self.method(&request);
-        let span = trace::span(method, request.headers(), id);
+        let span = trace::span(method, request.headers(), id.as_ref());
+        if let Some(id) = &id {
+            request.extensions_mut().insert(id.clone());
+        }
         let mut tally = Tally::begin(Arc::clone(call.link()), method, began, span.clone());
-        let worked_off = async {
-            match self.pass(call.link(), method, request).await {
-                Ok(passed) => self.work_off(call.link(), passed).await,
-                Err(refused) => (refused, None),
+        let passed = self.pass(call.link(), method, &mut request);
+        let (response, place) = match passed.instrument(span.clone()).await {
+            Ok(passed) => {
+                let at_once = poll_fn(|cx| {
+                    let at_once = || self.at_once(cx, &mut request, &passed, began);
+                    Poll::Ready(span.in_scope(at_once))
+                });
+                match at_once.await {
+                    AtOnce::Answered(response) => (response, None),
+                    AtOnce::Waits(answered) => (answered.instrument(span).await, None),
+                    AtOnce::Odd(begun) => {
+                        let work = self.work_off(call.link(), (begun, request), passed);
+                        let (response, place) = Box::pin(work.instrument(span)).await;
+                        (response.map(Sent::Streamed), place)
+                    }
+                }
             }
+            Err(refused) => (refused.map(Sent::Streamed), None),
         };
-        let (response, place) = worked_off.instrument(span).await;
         tally.headed(&response);
         if !method.is_some_and(|method| matches!(method.work, Work::Stream(_))) {
             call.send();
         }
-        response.map(|body| self.answered(body, call, Some(tally), place))
+        let mut response = response.map(|body| self.answered(body, call, Some(tally), place));
+        trace::echo(response.headers_mut(), id.as_ref());
+        response
     }
 
     fn answered(
         &self,
-        body: Body,
+        body: Sent,
         call: Call,
         tally: Option<Tally>,
         place: Option<OwnedSemaphorePermit>,
@@ -139,15 +147,19 @@ impl Router {
         &self,
         link: &Link,
         method: Option<Method>,
-        mut request: Request<Incoming>,
+        request: &mut Request<Incoming>,
     ) -> Result<Passed, Response<Body>> {
         let method = method.ok_or_else(unimplemented)?;
-        let judged = self.gate.judge(link, request.headers(), method.access);
         let left = time_left(request.headers(), self.request_timeout);
-        let caller = self
-            .judged(judged, &left)
-            .await
-            .map_err(Status::into_http)?;
+        let caller = match self.gate.asks(method.access) {
+            true => {
+                let judged = self.gate.judge(link, request.headers(), method.access);
+                Box::pin(self.judged(judged, &left))
+                    .await
+                    .map_err(Status::into_http)?
+            }
+            false => None,
+        };
         if method.access != Access::Open {
             link.keep();
         }
@@ -156,7 +168,6 @@ impl Router {
         }
         Ok(Passed {
             method,
-            request,
             caller,
             left,
         })
@@ -182,18 +193,18 @@ impl Router {
     async fn work_off(
         &self,
         link: &Arc<Link>,
+        (begun, request): (Option<Begun>, Request<Incoming>),
         passed: Passed,
     ) -> (Response<Body>, Option<OwnedSemaphorePermit>) {
         let Passed {
             method,
-            request,
             caller,
             left,
         } = passed;
         match (method.work, method.service) {
             // Past all bounds: an overloaded service is not a dead one.
             (Work::Here, Service::Health) => (self.health(link, request, left).await, None),
-            (Work::Here, _) => (self.here(link, request, left).await, None),
+            (Work::AtOnce | Work::Here, _) => (self.here(link, (begun, request), left).await, None),
             (Work::Aside { limit, shapes }, service) => {
                 let large = Largeness {
                     limit,
@@ -213,14 +224,15 @@ impl Router {
         }
     }
 
+    /// Calls AuthorizationService; `begun` was read of the message before.
     async fn here(
         &self,
         link: &Link,
-        request: Request<Incoming>,
+        (begun, request): (Option<Begun>, Request<Incoming>),
         left: Result<TimeLeft, Status>,
     ) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let (asked, whole) = Asked::live(body, MAX_MESSAGE, Arc::clone(&self.admission));
+        let (asked, whole) = Asked::live(begun, body, MAX_MESSAGE, Arc::clone(&self.admission));
         let request = Request::from_parts(parts, asked);
         let service = self.services.authorization.clone();
         let mut placed = None;
@@ -303,7 +315,7 @@ impl Router {
         left: Result<TimeLeft, Status>,
     ) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let (asked, whole) = Asked::live(body, MAX_OPEN_MESSAGE, Arc::clone(&self.admission));
+        let (asked, whole) = Asked::live(None, body, MAX_OPEN_MESSAGE, Arc::clone(&self.admission));
         let request = Request::from_parts(parts, Body::new(asked));
         let health = self.services.health.clone();
         let mut is_placed = false;
@@ -370,22 +382,12 @@ impl Router {
     }
 }
 
-/// Where a call was over before it was asked whole, its connection is told.
-fn leave_where_unasked(link: &Link, performed: &Performed, whole: &Whole) {
-    if let Performed::Late(left) = performed
-        && !whole.is()
-    {
-        link.unasked(matches!(left, TimeLeft::Servers(_)));
-    }
-}
-
-/// A request that may be worked off.
-struct Passed {
-    method: Method,
-    request: Request<Incoming>,
+/// That a request may be worked off.
+pub(super) struct Passed {
+    pub(super) method: Method,
     caller: Option<Admitted>,
     /// How long it may take, where that can be read.
-    left: Result<TimeLeft, Status>,
+    pub(super) left: Result<TimeLeft, Status>,
 }
 
 fn unimplemented() -> Response<Body> {

@@ -96,6 +96,11 @@ impl Seat {
         }
     }
 
+    /// Whether it is.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.is_served.load(Ordering::Relaxed)
+    }
+
     /// Cancelled when it has to be given up.
     pub(crate) fn given_up(&self) -> &CancellationToken {
         &self.given_up

@@ -16,6 +16,7 @@ use super::seats::Seats;
 use super::tls::Identity;
 use super::workers::Workers;
 use super::{Figures, Limits, Router, Seldom};
+use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::reload::Reloaded;
 
 /// How long the loop rests when no connection can be accepted: descriptors ran out, most likely,
@@ -33,20 +34,20 @@ pub enum Drained {
 
 /// A bound port, and what answers on it.
 #[derive(Debug)]
-pub struct Server {
+pub struct Server<A> {
     listener: TcpListener,
-    router: Router,
+    router: Router<A>,
     limits: Limits,
     tls: Option<Arc<Reloaded<Identity>>>,
     figures: Figures,
 }
 
-impl Server {
+impl<A: AuthorizationService> Server<A> {
     /// A server on `listener`, over TLS where there is something to encrypt with.
     #[must_use]
     pub fn new(
         listener: TcpListener,
-        router: Router,
+        router: Router<A>,
         limits: Limits,
         tls: Option<Arc<Reloaded<Identity>>>,
     ) -> Self {

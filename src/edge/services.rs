@@ -7,8 +7,10 @@ use http::{Request, Response};
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 
-use crate::grpc::{AuthorizationApi, MAX_CATALOG_MESSAGE, MAX_MESSAGE, PolicyApi};
-use crate::proto::v1::authorization_service_server::AuthorizationServiceServer;
+use crate::grpc::{MAX_CATALOG_MESSAGE, MAX_MESSAGE, PolicyApi};
+use crate::proto::v1::authorization_service_server::{
+    AuthorizationService, AuthorizationServiceServer,
+};
 use crate::proto::v1::policy_service_server::PolicyServiceServer;
 
 use super::methods::Service;
@@ -34,11 +36,13 @@ impl<S> Serves for S where
 {
 }
 
-/// Every service on the gRPC port.
-pub struct Services {
-    pub(super) authorization: AuthorizationServiceServer<AuthorizationApi>,
+/// Every service on the gRPC port; `A` answers what accounts may do.
+pub struct Services<A> {
+    /// What answers, to be asked without what is around it.
+    pub(super) api: Arc<A>,
+    pub(super) authorization: AuthorizationServiceServer<A>,
     /// The same service with the message limit of FilterCatalog: tonic's limit is per service.
-    pub(super) catalog: AuthorizationServiceServer<AuthorizationApi>,
+    pub(super) catalog: AuthorizationServiceServer<A>,
     pub(super) policy: PolicyServiceServer<PolicyApi>,
     /// The same service with the message limit of what writes the catalogue.
     pub(super) large_policy: PolicyServiceServer<PolicyApi>,
@@ -47,10 +51,10 @@ pub struct Services {
     pub(super) reflection: Option<[Boxed; 2]>,
 }
 
-impl Services {
+impl<A: AuthorizationService> Services<A> {
     /// These, without reflection.
     #[must_use]
-    pub fn new(api: AuthorizationApi, policy: PolicyApi, health: impl Serves) -> Self {
+    pub fn new(api: A, policy: PolicyApi, health: impl Serves) -> Self {
         let api = Arc::new(api);
         let server = |limit| {
             AuthorizationServiceServer::from_arc(Arc::clone(&api)).max_decoding_message_size(limit)
@@ -60,6 +64,7 @@ impl Services {
             PolicyServiceServer::from_arc(Arc::clone(&policy)).max_decoding_message_size(limit)
         };
         Self {
+            api: Arc::clone(&api),
             authorization: server(MAX_MESSAGE),
             catalog: server(MAX_CATALOG_MESSAGE),
             policy: policy_server(MAX_MESSAGE),
@@ -90,7 +95,7 @@ impl Services {
     }
 }
 
-impl std::fmt::Debug for Services {
+impl<A> std::fmt::Debug for Services<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Services")
             .field("reflection", &self.reflection.is_some())

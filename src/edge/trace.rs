@@ -18,10 +18,10 @@ pub(super) fn request_id(headers: &HeaderMap) -> Option<RequestId> {
     RequestId::try_from(headers.get(&REQUEST_ID)?.as_bytes()).ok()
 }
 
-/// Gives a caller its id back.
-pub(super) fn echo(headers: &mut HeaderMap, id: &RequestId) {
+/// Gives a caller its id back, where it has given one.
+pub(super) fn echo(headers: &mut HeaderMap, id: Option<&RequestId>) {
     // Made of a header's value.
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+    if let Some(Ok(value)) = id.map(|id| HeaderValue::from_str(id.as_str())) {
         headers.insert(&REQUEST_ID, value);
     }
 }

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Service};
 use super::seats::Seat;
+use crate::proto::v1::authorization_service_server::AuthorizationService;
 
 /// All of them. Their connections are cut when this is dropped.
 #[derive(Debug)]
@@ -38,7 +39,9 @@ impl Workers {
     ///
     /// # Errors
     /// Where a thread or its runtime cannot be started.
-    pub(super) fn start(service: &Arc<Service>) -> std::io::Result<Self> {
+    pub(super) fn start<A: AuthorizationService>(
+        service: &Arc<Service<A>>,
+    ) -> std::io::Result<Self> {
         let cut = CancellationToken::new();
         let start = |index| Worker::start(index, Arc::clone(service), cut.clone());
         Ok(Self {
@@ -82,7 +85,11 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(index: usize, service: Arc<Service>, cut: CancellationToken) -> std::io::Result<Self> {
+    fn start<A: AuthorizationService>(
+        index: usize,
+        service: Arc<Service<A>>,
+        cut: CancellationToken,
+    ) -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (connections, dealt) = mpsc::unbounded_channel();
         let (ends, ended) = oneshot::channel();
@@ -104,9 +111,9 @@ impl Worker {
     }
 }
 
-async fn serve(
+async fn serve<A: AuthorizationService>(
     mut dealt: mpsc::UnboundedReceiver<(StdStream, Seat)>,
-    service: Arc<Service>,
+    service: Arc<Service<A>>,
     open: Arc<AtomicUsize>,
     cut: CancellationToken,
 ) {
@@ -115,13 +122,9 @@ async fn serve(
         let (service, counted) = (Arc::clone(&service), Counted(Arc::clone(&open)));
         match TcpStream::from_std(stream) {
             Ok(stream) => {
-                let cut = cut.clone();
                 connections.spawn(async move {
                     let _counted = counted;
-                    tokio::select! {
-                        () = connection::serve(stream, seat, service) => {}
-                        () = cut.cancelled() => {}
-                    }
+                    connection::serve(stream, seat, service).await;
                 });
             }
             Err(error) => tracing::debug!(%error, "a connection could not be served"),

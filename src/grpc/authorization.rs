@@ -1,6 +1,7 @@
 //! AuthorizationService.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use prost::Message;
@@ -15,6 +16,7 @@ use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::proto::v1::feature_check_result;
 
 use super::caller::{proved, request_id};
+use super::catalog::{CatalogAnswer, CatalogRequest, WrittenCatalogs};
 use super::status::{Violations, answer_too_large, item, malformed_item, stopping};
 use super::{MAX_MESSAGE, encode, parse};
 
@@ -27,6 +29,8 @@ const MAX_RECIPIENT_ACCOUNTS: usize = 10_000;
 #[derive(Debug, Clone)]
 pub struct AuthorizationApi {
     pub(super) authorizer: Authorizer,
+    /// The stored catalogue, written.
+    pub(super) catalogs: Arc<WrittenCatalogs>,
     decisions: DecisionLog,
 }
 
@@ -37,6 +41,7 @@ impl AuthorizationApi {
         let decisions = DecisionLog::off();
         Self {
             authorizer,
+            catalogs: Arc::default(),
             decisions,
         }
     }
@@ -66,7 +71,7 @@ impl AuthorizationService for AuthorizationApi {
             feature,
             consistency,
         } = request.into_inner();
-        let account = parse::check(account_id, &feature, "")?;
+        let account = parse::check(account_id, &feature, str::to_owned)?;
         let asked = call.keep(&account);
         let consistency = parse::consistency(consistency.as_ref());
 
@@ -97,27 +102,25 @@ impl AuthorizationService for AuthorizationApi {
         let mut violations = Violations::default();
         parse::count(&mut violations, "checks", checks.len(), MAX_CHECKS);
         violations.none()?;
-        // What is malformed is left out of the batch and keeps its place in the answer.
-        let mut batch = Vec::with_capacity(checks.len());
-        let parsed: Vec<Result<String, Status>> = checks
+        let (features, accounts): (Vec<String>, Vec<_>) = checks
             .into_iter()
             .enumerate()
-            .map(
-                |(
-                    index,
-                    v1::FeatureCheck {
-                        account_id,
-                        feature,
-                    },
-                )| {
-                    let account = parse::check(account_id, &feature, &format!("checks[{index}]."))?;
-                    batch.push(FeatureCheck {
-                        account,
-                        feature: feature.clone(),
-                    });
-                    Ok(feature)
-                },
-            )
+            .map(|(index, check)| {
+                let path = |field: &str| format!("checks[{index}].{field}");
+                let account = parse::check(check.account_id, &check.feature, path);
+                (check.feature, account)
+            })
+            .unzip();
+        // What is malformed is left out of the batch and keeps its place in the answer.
+        let mut batch = Vec::with_capacity(features.len());
+        let parsed: Vec<Result<(), Status>> = accounts
+            .into_iter()
+            .zip(&features)
+            .map(|(account, feature)| {
+                let account = account?;
+                batch.push(FeatureCheck { account, feature });
+                Ok(())
+            })
             .collect();
         let asked = call.keep(&batch);
 
@@ -130,14 +133,14 @@ impl AuthorizationService for AuthorizationApi {
         for decided in &resolved.value {
             let check = asked.next();
             if let Ok(decision) = decided {
-                let feature = check.map_or("", |check| &check.feature);
+                let feature = check.map_or("", |check| check.feature);
                 call.decided(check.map(|check| &check.account), feature, *decision);
             }
         }
         let mut decisions = resolved.value.into_iter();
-        let result = |parsed: Result<String, Status>| {
-            let decided = parsed.and_then(|feature| match decisions.next() {
-                Some(decision) => Ok(encode::decision(&feature, decision?)),
+        let result = |(feature, parsed): (String, Result<(), Status>)| {
+            let decided = parsed.and_then(|()| match decisions.next() {
+                Some(decision) => Ok(encode::decision(feature, decision?)),
                 None => Err(Status::internal("a decision was lost")),
             });
             let result = match decided {
@@ -148,7 +151,7 @@ impl AuthorizationService for AuthorizationApi {
                 result: Some(result),
             }
         };
-        let results = parsed.into_iter().map(result).collect();
+        let results = features.into_iter().zip(parsed).map(result).collect();
         let answer = answer(
             v1::BatchCheckFeaturesResponse {
                 results,
@@ -201,8 +204,8 @@ impl AuthorizationService for AuthorizationApi {
 
     async fn filter_catalog(
         &self,
-        request: Request<v1::FilterCatalogRequest>,
-    ) -> Result<Response<v1::FilterCatalogResponse>, Status> {
+        request: Request<CatalogRequest>,
+    ) -> Result<Response<CatalogAnswer>, Status> {
         let call = self.call("FilterCatalog", &request);
         self.filter(request.into_inner(), call).await
     }
@@ -317,8 +320,14 @@ fn wanted(account_ids: Vec<String>) -> Vec<(String, Result<AccountId, Status>)> 
 
 /// An answer that fits into a message.
 pub(super) fn answer<T: Message>(message: T, limit: usize) -> Result<Response<T>, Status> {
-    match message.encoded_len() {
-        bytes if bytes > limit => Err(answer_too_large(bytes, limit)),
-        _ => Ok(Response::new(message)),
+    fits(message.encoded_len(), limit)?;
+    Ok(Response::new(message))
+}
+
+/// Whether an answer of so many bytes fits into a message.
+pub(super) fn fits(bytes: usize, limit: usize) -> Result<(), Status> {
+    match bytes > limit {
+        true => Err(answer_too_large(bytes, limit)),
+        false => Ok(()),
     }
 }

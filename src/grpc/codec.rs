@@ -7,8 +7,7 @@ use std::marker::PhantomData;
 use bytes::Buf as _;
 use prost::Message;
 use tonic::Status;
-use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
-use tonic_prost::ProstEncoder;
+use tonic::codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::shape::check_fields;
 use super::status::undecodable;
@@ -20,6 +19,41 @@ const YIELD_THRESHOLD: usize = 32 * 1024;
 #[derive(Debug)]
 pub struct Codec<T, U>(PhantomData<(T, U)>);
 
+/// What is written to the wire: a message, or what amounts to one.
+pub trait Writes {
+    /// Writes it whole.
+    ///
+    /// # Errors
+    /// INTERNAL where there is no room.
+    fn write_to(&self, buffer: &mut EncodeBuf<'_>) -> Result<(), Status>;
+}
+
+/// What is read from the wire: a message, or what amounts to one.
+pub trait Reads: Sized {
+    /// Reads it whole.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST where it is no such message, or has too many fields.
+    fn read_from(buffer: &mut DecodeBuf<'_>) -> Result<Self, Status>;
+}
+
+impl<T: Message> Writes for T {
+    fn write_to(&self, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        self.encode(buffer)
+            .map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+impl<U: Message + Default> Reads for U {
+    fn read_from(buffer: &mut DecodeBuf<'_>) -> Result<Self, Status> {
+        if is_request::<U>() {
+            // The buffer is one piece.
+            check_fields(buffer.chunk())?;
+        }
+        U::decode(buffer).map_err(|error| undecodable(&error))
+    }
+}
+
 impl<T, U> Default for Codec<T, U> {
     fn default() -> Self {
         Self(PhantomData)
@@ -28,16 +62,16 @@ impl<T, U> Default for Codec<T, U> {
 
 impl<T, U> tonic::codec::Codec for Codec<T, U>
 where
-    T: Message + Send + 'static,
-    U: Message + Default + Send + 'static,
+    T: Writes + Send + 'static,
+    U: Reads + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
-    type Encoder = ProstEncoder<T>;
+    type Encoder = MessageEncoder<T>;
     type Decoder = MessageDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstEncoder::new(BufferSettings::new(BUFFER, YIELD_THRESHOLD))
+        MessageEncoder(PhantomData)
     }
 
     fn decoder(&mut self) -> Self::Decoder {
@@ -52,22 +86,33 @@ fn is_request<U>() -> bool {
     std::any::type_name::<U>().ends_with("Request")
 }
 
+/// Encodes one message.
+#[derive(Debug)]
+pub struct MessageEncoder<T>(PhantomData<T>);
+
+impl<T: Writes> Encoder for MessageEncoder<T> {
+    type Item = T;
+    type Error = Status;
+
+    fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        item.write_to(buffer)
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER, YIELD_THRESHOLD)
+    }
+}
+
 /// Decodes one message.
 #[derive(Debug)]
 pub struct MessageDecoder<U>(PhantomData<U>);
 
-impl<U: Message + Default> Decoder for MessageDecoder<U> {
+impl<U: Reads> Decoder for MessageDecoder<U> {
     type Item = U;
     type Error = Status;
 
-    fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        if is_request::<U>() {
-            // The buffer is one piece.
-            check_fields(bytes.chunk())?;
-        }
-        U::decode(bytes)
-            .map(Some)
-            .map_err(|error| undecodable(&error))
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        U::read_from(buffer).map(Some)
     }
 
     fn buffer_settings(&self) -> BufferSettings {

@@ -27,9 +27,9 @@ pub(super) fn reason(reason: Reason) -> v1::Reason {
     }
 }
 
-pub(super) fn decision(feature: &str, decision: Decision) -> v1::Decision {
+pub(super) fn decision(feature: impl Into<String>, decision: Decision) -> v1::Decision {
     v1::Decision {
-        feature: feature.to_owned(),
+        feature: feature.into(),
         effect: effect(decision.effect).into(),
         reason: reason(decision.reason).into(),
     }
@@ -65,12 +65,11 @@ pub(super) fn account(account: Account) -> v1::Account {
     }
 }
 
-/// A location of the stored catalogue. Without `with_prices` no offer has a price: the answer is
-/// built from nothing, so that nothing can ride along.
-pub(super) fn location(location: &Location, with_prices: bool) -> v1::Location {
+/// A location of the stored catalogue, with its prices.
+pub(super) fn location(location: &Location) -> v1::Location {
     let offer = |offer: &Offer| v1::Offer {
         product: offer.product.as_str().to_owned(),
-        price: offer.price.as_ref().filter(|_| with_prices).map(price),
+        price: offer.price.as_ref().map(price),
     };
     v1::Location {
         id: location.id.as_str().to_owned(),

@@ -13,6 +13,7 @@ mod shape;
 mod status;
 
 pub use authorization::AuthorizationApi;
+pub use catalog::{CatalogAnswer, CatalogRequest};
 pub use codec::Codec;
 pub use policy::PolicyApi;
 pub use reflection::reflection;

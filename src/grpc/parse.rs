@@ -27,16 +27,17 @@ pub(super) fn account_id(account_id: String) -> Result<AccountId, Status> {
     complete(violations, account)
 }
 
-/// One pair of account and feature, whose fields are named with `prefix`.
-pub(super) fn check(account_id: String, feature: &str, prefix: &str) -> Result<AccountId, Status> {
+/// One pair of account and feature. A field that is wrong is named at its `path`.
+pub(super) fn check(
+    account_id: String,
+    feature: &str,
+    path: impl Fn(&str) -> String,
+) -> Result<AccountId, Status> {
     let mut violations = Violations::default();
-    let account = violations.take(
-        || format!("{prefix}account_id"),
-        AccountId::try_from(account_id),
-    );
+    let account = violations.take(|| path("account_id"), AccountId::try_from(account_id));
     if feature.is_empty() {
         violations.add(
-            format!("{prefix}feature"),
+            path("feature"),
             "is empty; the key of a feature is accepted, as `pricing.view`",
         );
     }

@@ -112,7 +112,7 @@ fn walk(mut rest: &[u8], on: &mut OnField<'_>) -> Result<(), Status> {
 }
 
 /// The bytes of a field, where they have a length, and what comes after it.
-fn skip(tag: u64, after: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
+pub(super) fn skip(tag: u64, after: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     let rest = match tag & 7 {
         0 => varint(after)?.1,
         1 => after.get(8..)?,
@@ -129,7 +129,8 @@ fn skip(tag: u64, after: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
     Some((None, rest))
 }
 
-fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+/// A number, and what comes after it. One that is longer than it need be is taken too.
+pub(super) fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (place, byte) in bytes.iter().enumerate().take(10) {
         value |= u64::from(byte & 0x7f) << (7 * place);

@@ -167,7 +167,7 @@ impl Domain {
         }
         filter.metros.extend(asked.metros.iter().cloned());
         let page = self.catalog.page(access, &filter, None, usize::MAX);
-        let visible = page.visible.into_iter().cloned().collect();
+        let visible = page.locations().cloned().collect();
         Ok((visible, page.hidden))
     }
 }

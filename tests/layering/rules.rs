@@ -109,7 +109,13 @@ const FLOORS: [Floor; 11] = [
 ];
 
 /// The dependencies that the domain may name.
-const PURE: [&str; 4] = ["serde", "serde_json", "serde_saphyr", "thiserror"];
+const PURE: [&str; 5] = [
+    "serde",
+    "serde_json",
+    "serde_saphyr",
+    "smol_str",
+    "thiserror",
+];
 /// Where the standard library does IO, waits, or looks at the world.
 const IMPURE_STD: [&str; 8] = ["env", "fs", "io", "net", "os", "process", "thread", "time"];
 /// Words of which each is IO or a wait.

@@ -23,7 +23,7 @@ fn account(number: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cached_account_takes_less_than_a_kibibyte_and_a_half() {
+async fn a_cached_account_takes_less_than_three_quarters_of_a_kibibyte() {
     let accounts = lasting(30_000, 1_000_000);
     let partners = accounts / 100;
     let database = database("operations_sizing").await;
@@ -90,7 +90,7 @@ async fn a_cached_account_takes_less_than_a_kibibyte_and_a_half() {
         misses / cold.as_secs_f64(),
         check.as_secs_f64() / counting.as_secs_f64()
     );
-    assert!(each < 1_536, "{each} bytes");
+    assert!(each < 768, "{each} bytes");
     assert!(check < Duration::from_millis(5), "{check:?}");
     assert!(counting * 20 < check, "{counting:?} of {check:?}");
 }

@@ -9,6 +9,7 @@ mod connection;
 mod feed;
 mod history;
 mod outage;
+mod plans;
 mod schema;
 mod stored_data;
 mod writes;

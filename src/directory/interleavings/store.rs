@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::clock::Moment;
-use crate::directory::Entry;
+use crate::directory::{Entry, Profile};
 use crate::domain::{
     Account, AccountId, AccountKind, AccountProfile, ChangeId, Head, MarketCode, PartnerPolicy,
     Revision, Settings, SupportProvider,
@@ -213,7 +213,7 @@ fn entry((account_change, policy_change): State) -> Entry {
         settings: Settings::NONE,
         markets: [code].into_iter().collect(),
     };
-    Entry::new(Arc::new(profile), Some(Arc::new(policy)))
+    Entry::new(Profile::loaded(profile), Some(Arc::new(policy)))
 }
 
 /// The state that an entry is of; its halves may be of two.
