@@ -11,6 +11,7 @@
     reason = "a figure of something that went wrong would be none: it ends there"
 )]
 
+pub mod alone;
 pub mod caches;
 pub mod catalogue;
 pub mod check;

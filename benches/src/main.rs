@@ -8,7 +8,7 @@ use portcullis_bench::table::{HEAD, Row};
 use portcullis_bench::wire::load::{Load, Shape};
 use portcullis_bench::wire::request::Requests;
 use portcullis_bench::world::Size;
-use portcullis_bench::{caches, catalogue, check, decisions, memory, peers, scale, wire};
+use portcullis_bench::{alone, caches, catalogue, check, decisions, memory, peers, scale, wire};
 
 /// The allocator of the program that is measured.
 #[global_allocator]
@@ -96,6 +96,8 @@ enum PeerKind {
     Postgres { url: String },
     /// Portcullis with a handler that does nothing.
     Empty,
+    /// HTTP/2 with nothing behind it.
+    Alone,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -163,5 +165,6 @@ async fn serve(peer: &PeerKind) -> anyhow::Result<()> {
         }
         PeerKind::Postgres { url } => peers::postgres(url).await,
         PeerKind::Empty => peers::empty().await,
+        PeerKind::Alone => tokio::task::block_in_place(alone::serve),
     }
 }

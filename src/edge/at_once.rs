@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
 use prost::Message;
 use tonic::Status;
@@ -108,7 +108,7 @@ fn in_time(checked: Checked, began: Moment, left: TimeLeft) -> Checked {
 
 /// The message of a request about which nothing is odd.
 fn plain(headers: &HeaderMap, frame: &Frame<Bytes>) -> Option<v1::CheckFeatureRequest> {
-    if headers.contains_key("grpc-encoding") {
+    if headers.contains_key(&ENCODING) {
         return None;
     }
     let (prefix, message) = frame.data_ref()?.split_at_checked(PREFIX)?;
@@ -123,6 +123,7 @@ fn plain(headers: &HeaderMap, frame: &Frame<Bytes>) -> Option<v1::CheckFeatureRe
     v1::CheckFeatureRequest::decode(message).ok()
 }
 
+static ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 static GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 fn answer(checked: Checked) -> Response<Sent> {
