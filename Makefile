@@ -24,9 +24,11 @@ test: tools ## Run all tests, with what they need made ready first (ARGS="--test
 	cargo test --locked $(ARGS)
 
 # The `release` profile, because figures are of the program as it is shipped: the first build takes some ten minutes.
-# A machine that does nothing else gives the best figures; ratios suffer less than times.
-BENCH := cargo run --locked --release --package portcullis-bench --bin portcullis-bench --
-BENCH_BUILD := cargo build --locked --release --package portcullis-bench
+# A machine that does nothing else gives the best figures; ratios suffer less than times. With Cedar, to compare with,
+# in both targets, so that they share a build.
+BENCH_CRATE := --locked --release --package portcullis-bench --features cedar
+BENCH := cargo run $(BENCH_CRATE) --bin portcullis-bench --
+BENCH_BUILD := cargo build $(BENCH_CRATE)
 bench: ## Measure everything that has a goal, and print the table (ARGS=decisions and the like for a part of it)
 	@$(PREPARE) postgres valgrind
 	@$(BENCH_BUILD)

@@ -80,7 +80,7 @@ fn rule() -> Row {
 }
 
 /// Direct accounts, partners, and managed accounts of which one in eight has a setting.
-fn profile(number: usize, features: &[FeatureIndex]) -> AccountProfile {
+pub(crate) fn profile(number: usize, features: &[FeatureIndex]) -> AccountProfile {
     let mut settings = Settings::NONE;
     if number.is_multiple_of(8) {
         settings.set(features[number % features.len()], Setting::Off);
@@ -105,7 +105,8 @@ fn profile(number: usize, features: &[FeatureIndex]) -> AccountProfile {
     }
 }
 
-fn policy(number: usize, features: &[FeatureIndex]) -> PartnerPolicy {
+/// The policy of the partner of such an account.
+pub(crate) fn policy(number: usize, features: &[FeatureIndex]) -> PartnerPolicy {
     let mut settings = Settings::NONE;
     for place in 0..number % 4 {
         settings.set(features[(number + place) % features.len()], Setting::On);
@@ -116,7 +117,8 @@ fn policy(number: usize, features: &[FeatureIndex]) -> PartnerPolicy {
     }
 }
 
-fn id(text: &str) -> AccountId {
+/// An id of an account.
+pub(crate) fn id(text: &str) -> AccountId {
     text.try_into().unwrap()
 }
 

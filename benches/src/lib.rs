@@ -14,6 +14,8 @@
 pub mod alone;
 pub mod caches;
 pub mod catalogue;
+#[cfg(feature = "cedar")]
+pub mod cedar;
 pub mod check;
 pub mod decisions;
 pub mod made_up;

@@ -31,6 +31,8 @@ enum Command {
     Memory,
     /// The filter of catalogues.
     Catalogue,
+    /// `decide` against Cedar; built with `--features cedar`.
+    Cedar,
     /// What a call costs over the wire.
     Wire,
     /// The caches that accounts could be kept in.
@@ -104,6 +106,10 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Table => {
             print(decisions::rows());
+            match cedar() {
+                Ok(rows) => print(rows),
+                Err(missing) => eprintln!("without the row of Cedar: {missing}"),
+            }
             print(memory::rows()?);
             print(catalogue::rows());
             wire::rows::rows(&mut |row| print([row]))?;
@@ -113,6 +119,7 @@ fn main() -> anyhow::Result<()> {
         Command::Memory => print(memory::rows()?),
         Command::Catalogue => print(catalogue::rows()),
         Command::Caches => print(caches::rows()?),
+        Command::Cedar => print(cedar()?),
         Command::Wire => wire::rows::rows(&mut |row| print([row]))?,
         Command::Scale { accounts } => scale::rows(accounts, &mut |row| print([row]))?,
         Command::Check { write: true, file } => check::write(&file)?,
@@ -135,6 +142,18 @@ fn main() -> anyhow::Result<()> {
         Command::ResidentCache { name } => caches::print_resident(&name)?,
     }
     Ok(())
+}
+
+#[cfg(feature = "cedar")]
+fn cedar() -> anyhow::Result<Vec<Row>> {
+    Ok(portcullis_bench::cedar::rows())
+}
+
+#[cfg(not(feature = "cedar"))]
+fn cedar() -> anyhow::Result<Vec<Row>> {
+    anyhow::bail!(
+        "Cedar is not built in here: `cargo run --release -p portcullis-bench --features cedar -- cedar` has it"
+    )
 }
 
 /// Prints rows, with the head of the table above the first.
