@@ -2,8 +2,8 @@
 //! that it comes on.
 //!
 //! In the order in which a peer meets them: the accept loop (`server`) and its `seats`, the
-//! `connection` on one of the `workers` with its `guard`, and for each request the exact path
-//! (`methods`), the `gate`, the `admission`, the `deadline`, then gRPC.
+//! `connection` on one of the `workers` with its `guard` and its `life`, `http2`, and for each request
+//! the exact path (`methods`), the `gate`, the `admission`, the `deadline`, then gRPC.
 
 mod admission;
 mod answer;
