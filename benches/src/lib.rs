@@ -11,6 +11,7 @@
     reason = "a figure of something that went wrong would be none: it ends there"
 )]
 
+mod cached;
 pub mod caches;
 pub mod catalogue;
 pub mod check;
@@ -20,6 +21,7 @@ pub mod measure;
 pub mod memory;
 pub mod nothing;
 pub mod peers;
+pub mod report;
 pub mod scale;
 pub mod table;
 pub mod wire;
