@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-check soak h2spec dashboard tools helm4 chart-docs cluster-test image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
+.PHONY: help run test bench bench-check bench-report soak h2spec dashboard tools helm4 chart-docs cluster-test image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
 
 PREPARE := tools/prepare.sh
 
@@ -39,6 +39,12 @@ bench-check: ## Compare the instructions of the hot paths with benches/instructi
 	@$(PREPARE) valgrind
 	@$(BENCH_BUILD)
 	@$(BENCH) check $(ARGS)
+
+bench-report: ## Measure how time and memory grow, and write docs/performance.md and its plots (ARGS="--folder DIR")
+	@$(PREPARE) postgres
+	@$(BENCH_BUILD)
+	@export PORTCULLIS_TEST_PG_BIN=$$($(PREPARE) postgres-bin) && unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
+	$(BENCH) report $(ARGS)
 
 # One test at a time, each with its figures; ARGS=--release for those of the program as it is shipped.
 soak: tools ## Run the tests of outages and abuse at full length, and evict for SOAK hours (SOAK=0.1; default 1)

@@ -12,6 +12,7 @@
 )]
 
 pub mod alone;
+mod cached;
 pub mod caches;
 pub mod catalogue;
 #[cfg(feature = "cedar")]
@@ -23,6 +24,7 @@ pub mod measure;
 pub mod memory;
 pub mod nothing;
 pub mod peers;
+pub mod report;
 pub mod scale;
 pub mod table;
 pub mod wire;

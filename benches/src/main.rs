@@ -8,7 +8,9 @@ use portcullis_bench::table::{HEAD, Row};
 use portcullis_bench::wire::load::{Load, Shape};
 use portcullis_bench::wire::request::Requests;
 use portcullis_bench::world::Size;
-use portcullis_bench::{alone, caches, catalogue, check, decisions, memory, peers, scale, wire};
+use portcullis_bench::{
+    alone, caches, catalogue, check, decisions, memory, peers, report, scale, wire,
+};
 
 /// The allocator of the program that is measured.
 #[global_allocator]
@@ -52,6 +54,12 @@ enum Command {
         #[arg(long, default_value = check::FILE)]
         file: PathBuf,
     },
+    /// How time and memory grow with accounts and locations: write the page, with its plots beside it.
+    Report {
+        /// Where it is written to.
+        #[arg(long, default_value = report::FOLDER)]
+        folder: PathBuf,
+    },
     /// Check accounts of a server as fast as it answers.
     Load {
         /// Where it answers.
@@ -77,7 +85,10 @@ enum Command {
     },
     /// Be the process whose memory is measured.
     #[command(hide = true)]
-    Resident,
+    Resident { accounts: usize },
+    /// The same of a catalogue.
+    #[command(hide = true)]
+    ResidentCatalogue { locations: usize },
     /// The same of a cache.
     #[command(hide = true)]
     ResidentCache { name: String },
@@ -124,6 +135,7 @@ fn main() -> anyhow::Result<()> {
         Command::Scale { accounts } => scale::rows(accounts, &mut |row| print([row]))?,
         Command::Check { write: true, file } => check::write(&file)?,
         Command::Check { write: false, file } => check::check(&file)?,
+        Command::Report { folder } => report::write(&folder)?,
         Command::Load {
             address,
             accounts,
@@ -138,7 +150,8 @@ fn main() -> anyhow::Result<()> {
             Load::run(address, shape, Requests::checks(accounts), calls)?;
         }
         Command::Serve { peer } => serve(&peer)?,
-        Command::Resident => memory::print_resident()?,
+        Command::Resident { accounts } => memory::print_resident(accounts)?,
+        Command::ResidentCatalogue { locations } => memory::print_resident_catalogue(locations)?,
         Command::ResidentCache { name } => caches::print_resident(&name)?,
     }
     Ok(())

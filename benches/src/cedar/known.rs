@@ -6,7 +6,7 @@ use portcullis::domain::{
     PartnerPolicy, Setting, Settings, Subject, SupportProvider,
 };
 
-use crate::{decisions, world};
+use crate::{cached, decisions, world};
 
 /// Accounts of the made-up world, and of how many partners.
 const ACCOUNTS: usize = 1_000;
@@ -86,7 +86,7 @@ pub(super) fn everyone(matrix: &FeatureMatrix) -> Vec<Known> {
 
 fn kinds() -> [AccountKind; 4] {
     let managed = |support| AccountKind::Managed {
-        partner: decisions::id(&world::partner(0)),
+        partner: cached::id(&world::partner(0)),
         support,
     };
     [
