@@ -6,7 +6,7 @@ use prost::Message;
 
 use crate::world;
 
-/// How many accounts are asked about before it begins again.
+/// How many checks there are at least before it begins again.
 const ASKED: usize = 65_536;
 
 /// Requests to one method.
@@ -40,13 +40,14 @@ pub fn check(account: usize) -> v1::CheckFeatureRequest {
 }
 
 impl Requests {
-    /// Checks of accounts that are chosen at random of so many.
+    /// Checks of accounts that are chosen at random of so many; as many as there are accounts, so
+    /// that none is asked about again soon.
     #[must_use]
     pub fn checks(accounts: usize) -> Self {
         let message = |number| framed(&check(world::random(number, accounts)));
         Self {
             path: "/portcullis.v1.AuthorizationService/CheckFeature",
-            messages: (0..ASKED).map(message).collect(),
+            messages: (0..ASKED.max(accounts)).map(message).collect(),
         }
     }
 

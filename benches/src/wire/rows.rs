@@ -1,23 +1,35 @@
 //! The rows of the table that are measured over the wire.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::callgrind;
 use super::load::{Load, Shape};
 use super::peer::Peer;
 use super::request::Requests;
-use crate::measure::median;
+use crate::measure::{count, median};
 use crate::table::{Goal, Row, Unit};
 
-/// Accounts that are cached while calls are counted.
-const ACCOUNTS: usize = 100_000;
-/// The same where callgrind counts, which takes fifty times as long.
-const FEW_ACCOUNTS: usize = 10_000;
-/// Partners of those accounts.
-const PARTNERS: usize = 1_000;
+/// How many accounts a server has, all of which are cached before calls are counted.
+#[derive(Debug, Clone, Copy)]
+struct Cached {
+    accounts: usize,
+    partners: usize,
+}
+
+/// Those of a portal: what has a goal is measured among these.
+const ORDINARY: Cached = Cached {
+    accounts: 10_000,
+    partners: 100,
+};
+/// As many as are cached unless more is asked for.
+const LARGEST: Cached = Cached {
+    accounts: 1_000_000,
+    partners: 10_000,
+};
 /// How often each server is measured, in turns.
 const ROUNDS: usize = 5;
 /// For how long each time.
@@ -51,12 +63,34 @@ impl Programs {
     fn find() -> anyhow::Result<Self> {
         let own = std::env::current_exe()?;
         let stock = own.with_file_name("stock");
-        anyhow::ensure!(
+        ensure!(
             stock.exists(),
             "there is no {}: build all programs of portcullis-bench",
             stock.display()
         );
         Ok(Self { own, stock })
+    }
+}
+
+impl Cached {
+    /// What makes a server of the program that has them.
+    fn arguments(self) -> [String; 4] {
+        let Self { accounts, partners } = self;
+        let [accounts, partners] = [accounts, partners].map(|number| number.to_string());
+        [
+            "serve".to_owned(),
+            "portcullis".to_owned(),
+            accounts,
+            partners,
+        ]
+    }
+}
+
+impl fmt::Display for Cached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [accounts, partners] =
+            [self.accounts, self.partners].map(|number| Unit::Count.text(count(number)));
+        write!(f, "{accounts} accounts of {partners} partners")
     }
 }
 
@@ -68,26 +102,42 @@ pub fn rows(on: &mut dyn FnMut(Row)) -> anyhow::Result<()> {
     let programs = Programs::find()?;
     let stock = Peer::start(&programs.stock, &[])?;
     let empty = Peer::start(&programs.own, &["serve", "empty"])?;
-    let accounts = (ACCOUNTS.to_string(), PARTNERS.to_string());
-    let portcullis = Peer::start(
-        &programs.own,
-        &["serve", "portcullis", &accounts.0, &accounts.1],
-    )?;
-    Load::run(
-        portcullis.address,
-        SINGLE,
-        Requests::every(ACCOUNTS),
-        ACCOUNTS.div_ceil(1_000),
-    )?;
-    let checks = Requests::checks(ACCOUNTS);
+    let peers = [&stock, &empty];
+    processor_time(&programs, peers, ORDINARY, Goal::AtMost, on)?;
+    processor_time(&programs, peers, LARGEST, |_| Goal::None, on)?;
+    drop((stock, empty));
+    if callgrind::is_there() {
+        instructions(&programs, on)?;
+    }
+    Ok(())
+}
+
+/// Starts Portcullis with so many accounts, has all of them cached, and compares.
+fn processor_time(
+    programs: &Programs,
+    [stock, empty]: [&Peer; 2],
+    cached: Cached,
+    goal: fn(f64) -> Goal,
+    on: &mut dyn FnMut(Row),
+) -> anyhow::Result<()> {
+    let arguments = cached.arguments();
+    let portcullis = Peer::start(&programs.own, &arguments.each_ref().map(String::as_str))?;
+    let every = Requests::every(cached.accounts);
+    let batches = every.messages.len();
+    Load::run(portcullis.address, SINGLE, every, batches)?;
+    let all = cached.accounts;
+    let entries = format!("portcullis_cache_entries{{cache=\"accounts\"}} {all}\n");
+    let figures = portcullis.probe("/metrics")?;
+    ensure!(figures.contains(&entries), "not all accounts are cached");
+    let checks = Requests::checks(cached.accounts);
     for (shape, name, most) in [
         (BUSY, "8 connections × 16 streams", 0.45),
         (SINGLE, "64 connections × 1 stream", 0.90),
     ] {
-        let [stock, empty, own] = in_turns([&stock, &empty, &portcullis], shape, &checks)?;
+        let [stock, empty, own] = in_turns([stock, empty, &portcullis], shape, &checks)?;
         on(Row::new(
-            format!("`CheckFeature`, cached, CPU per call, against stock, {name}"),
-            Goal::AtMost(most),
+            format!("`CheckFeature`, cached, CPU per call, against stock, {name}, {cached}"),
+            goal(most),
             own / stock,
             Unit::Ratio,
         )
@@ -95,17 +145,13 @@ pub fn rows(on: &mut dyn FnMut(Row)) -> anyhow::Result<()> {
             "{own:.2} µs of {stock:.2} µs; own set-up, empty handler: {empty:.2} µs"
         )));
     }
-    drop((stock, empty, portcullis));
-    if callgrind::is_there() {
-        instructions(&programs, on)?;
-    }
     Ok(())
 }
 
 fn instructions(programs: &Programs, on: &mut dyn FnMut(Row)) -> anyhow::Result<()> {
-    let checks = Requests::checks(FEW_ACCOUNTS);
-    let every = Requests::every(FEW_ACCOUNTS);
-    let count = |program: &Path, arguments: &[&str], shape| {
+    let checks = Requests::checks(ORDINARY.accounts);
+    let every = Requests::every(ORDINARY.accounts);
+    let counted = |program: &Path, arguments: &[&str], shape| {
         let before = match arguments {
             ["serve", "portcullis", ..] => &every,
             [..] => &checks,
@@ -113,12 +159,12 @@ fn instructions(programs: &Programs, on: &mut dyn FnMut(Row)) -> anyhow::Result<
         let requests = [before, &checks];
         callgrind::per_call(program, arguments, shape, requests, callgrind::CALLS)
     };
-    let (accounts, partners) = (FEW_ACCOUNTS.to_string(), PARTNERS.to_string());
-    let own = ["serve", "portcullis", &accounts, &partners];
+    let own = ORDINARY.arguments();
+    let own = own.each_ref().map(String::as_str);
     for (shape, name) in [(ALONE, "1 × 1"), (BUSY, "8 × 16")] {
-        let stock = count(&programs.stock, &[], shape)?;
-        let empty = count(&programs.own, &["serve", "empty"], shape)?;
-        let own = count(&programs.own, &own, shape)?;
+        let stock = counted(&programs.stock, &[], shape)?;
+        let empty = counted(&programs.own, &["serve", "empty"], shape)?;
+        let own = counted(&programs.own, &own, shape)?;
         on(
             Row::new(
                 format!("the same against a handler that does nothing on the same set-up, instructions, {name}"),
