@@ -2,8 +2,8 @@
 //!
 //! On h2 itself, for an HTTP library in between makes each call a task, looks through its headers for
 //! what HTTP/2 has not, and moves it some times. Here a call takes its first step where it was
-//! accepted, after all that have arrived with it: the short ones are answered by then, in one write.
-//! Whatever waits becomes a task.
+//! accepted, after all that have arrived with it. The short ones are answered by then, and written
+//! together at the connection's next turn. Whatever waits becomes a task.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -95,9 +95,12 @@ where
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(accepted)) => self.accepted.push(accepted?),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
-                Poll::Pending if self.accepted.is_empty() => return Poll::Pending,
-                // To be polled again, which writes what they are answered.
-                Poll::Pending => self.begin(cx),
+                Poll::Pending => {
+                    // An answer wakes this task, and is written when it is polled again: after the
+                    // other connections that are ready, or a peer beside would be woken for each.
+                    self.begin(cx);
+                    return Poll::Pending;
+                }
             }
         }
     }
