@@ -1,5 +1,7 @@
 //! The feature matrix: which rule holds for which feature and audience.
 
+use std::cmp::Ordering;
+
 use super::{Audience, FeatureIndex, FeatureKey, FeatureSet, MAX_FEATURES, Setting};
 
 /// The rule in one cell of the matrix.
@@ -118,6 +120,8 @@ impl std::error::Error for MatrixError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureMatrix {
     rows: Vec<FeatureRow>,
+    /// Where each key stands, in the order of [`by_length`]: every check looks one up.
+    places: Vec<(FeatureKey, FeatureIndex)>,
     well_known: WellKnown,
 }
 
@@ -128,7 +132,10 @@ impl FeatureMatrix {
     /// Takes rows that are sorted by key, unique, and not more than [`MAX_FEATURES`]; closes
     /// `requires`. Tells which rows lie on a cycle, or which well-known feature is missing.
     pub(super) fn new(mut rows: Vec<FeatureRow>) -> Result<Self, Flaw> {
-        let find = |key: &str| find(&rows, key);
+        let keys = rows.iter().map(|row| row.key.clone());
+        let mut places: Vec<_> = keys.zip((0..=u8::MAX).map(FeatureIndex)).collect();
+        places.sort_unstable_by(|(one, _), (other, _)| by_length(one.as_str(), other.as_str()));
+        let find = |key: &str| find(&places, key);
         let known = |key: &'static str| find(key).ok_or(Flaw::Missing(key));
         let well_known = WellKnown {
             ordering: known("services.order")?,
@@ -157,13 +164,17 @@ impl FeatureMatrix {
         if let Some((_, row)) = on_a_cycle {
             return Err(Flaw::Cycle(row.key.clone()));
         }
-        Ok(Self { rows, well_known })
+        Ok(Self {
+            rows,
+            places,
+            well_known,
+        })
     }
 
     /// Where `key` stands, if the matrix has it.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<FeatureIndex> {
-        find(&self.rows, key)
+        find(&self.places, key)
     }
 
     /// The row of a feature of this matrix.
@@ -197,11 +208,15 @@ pub(super) enum Flaw {
     Cycle(FeatureKey),
 }
 
-fn find(rows: &[FeatureRow], key: &str) -> Option<FeatureIndex> {
-    let place = rows
-        .binary_search_by(|row| row.key.as_str().cmp(key))
-        .ok()?;
-    u8::try_from(place).ok().map(FeatureIndex)
+fn find(places: &[(FeatureKey, FeatureIndex)], key: &str) -> Option<FeatureIndex> {
+    let place = places.binary_search_by(|(known, _)| by_length(known.as_str(), key));
+    place.ok().and_then(|place| Some(places.get(place)?.1))
+}
+
+/// An order in which most keys differ before a character of them is compared.
+fn by_length(one: &str, other: &str) -> Ordering {
+    let lengths = one.len().cmp(&other.len());
+    lengths.then_with(|| one.cmp(other))
 }
 
 /// Warshall's algorithm: after step k, a closure holds all that is reached through the first k rows.

@@ -14,7 +14,7 @@ use crate::domain::{AccountId, Revision};
 use crate::proto::v1;
 use crate::proto::v1::authorization_service_server::AuthorizationService;
 
-use super::batch::{BatchAnswer, BatchRequest, ReadBatch};
+use super::batch::{BatchAnswer, ReadBatch};
 use super::caller::{proved, request_id};
 use super::catalog::{CatalogAnswer, CatalogRequest, WrittenCatalogs};
 use super::status::{Violations, answer_too_large, item, malformed_item, stopping};
@@ -95,20 +95,16 @@ impl AuthorizationService for AuthorizationApi {
         request: Request<ReadBatch>,
     ) -> Result<Response<BatchAnswer>, Status> {
         let mut call = self.call("BatchCheckFeatures", &request);
-        let ReadBatch(BatchRequest {
-            checks,
-            consistency,
-        }) = request.into_inner();
+        let read = request.into_inner();
         let mut violations = Violations::default();
-        parse::count(&mut violations, "checks", checks.len(), MAX_CHECKS);
+        parse::count(&mut violations, "checks", read.len(), MAX_CHECKS);
         violations.none()?;
         // What is malformed is left out of the batch and keeps its place in the answer.
-        let mut batch = Vec::with_capacity(checks.len());
+        let mut batch = Vec::with_capacity(read.len());
         let mut malformed = Vec::new();
-        for (index, check) in checks.iter().enumerate() {
+        for (index, (account, feature)) in read.checks().enumerate() {
             let path = |field: &str| format!("checks[{index}].{field}");
-            let feature = check.feature();
-            match parse::check(check.account_id(), feature, path) {
+            match parse::check(account, feature, path) {
                 Ok(account) => batch.push(FeatureCheck { account, feature }),
                 Err(status) => malformed.push((index, status)),
             }
@@ -117,7 +113,7 @@ impl AuthorizationService for AuthorizationApi {
 
         let resolved = self
             .authorizer
-            .check_features(batch, parse::consistency(consistency.as_ref()))
+            .check_features(batch, parse::consistency(read.consistency.as_ref()))
             .await?;
 
         let Resolved {
@@ -128,8 +124,8 @@ impl AuthorizationService for AuthorizationApi {
         let mut asked = asked.iter().flatten();
         let mut decisions = decisions.into_iter();
         let mut malformed = malformed.into_iter().peekable();
-        let mut answer = BatchAnswer::new(checks.len(), revision, stale);
-        for (index, check) in checks.iter().enumerate() {
+        let mut answer = BatchAnswer::new(read.len(), revision, stale);
+        for (index, (_, feature)) in read.checks().enumerate() {
             if let Some((_, status)) = malformed.next_if(|(place, _)| *place == index) {
                 answer.failed(item(&status));
                 continue;
@@ -137,8 +133,8 @@ impl AuthorizationService for AuthorizationApi {
             let kept = asked.next();
             match decisions.next() {
                 Some(Ok(decision)) => {
-                    call.decided(kept.map(|check| &check.account), check.feature(), decision);
-                    answer.decided(check.feature(), decision);
+                    call.decided(kept.map(|check| &check.account), feature, decision);
+                    answer.decided(feature, decision);
                 }
                 Some(Err(refusal)) => answer.failed(item(&refusal.into())),
                 None => answer.failed(item(&Status::internal("a decision was lost"))),

@@ -1,7 +1,9 @@
 //! Batches of checks, read and written without a string for each name in them.
 //!
-//! prost does both. What it reads names into are pieces of the bytes that came, and what it writes
-//! results from is one result, again and again.
+//! A batch as clients write it is read in one pass: its names stay in one text. Whatever else may be
+//! a batch is decoded by prost first. Results are written one by one, as they are decided.
+
+use std::ops::Range;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use prost::Message;
@@ -16,47 +18,28 @@ use crate::domain::{Decision, Revision};
 use crate::proto::v1;
 use crate::proto::v1::feature_check_result::Result as Checked;
 
-/// A `BatchCheckFeaturesRequest`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct BatchRequest {
-    /// In the order of their results.
-    #[prost(message, repeated, tag = "1")]
-    pub(super) checks: Vec<BatchCheck>,
+/// A `BatchCheckFeaturesRequest`, as a server reads it.
+#[derive(Debug)]
+pub struct ReadBatch {
+    /// Has all names in it, and may have more.
+    text: String,
+    checks: Vec<Names>,
     /// How fresh the answer must be.
-    #[prost(message, optional, tag = "2")]
     pub(super) consistency: Option<v1::Consistency>,
 }
 
-/// A `FeatureCheck`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct BatchCheck {
-    #[prost(bytes = "bytes", tag = "1")]
-    account_id: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    feature: Bytes,
+/// Where the names of a check are in the text.
+#[derive(Debug, Default)]
+struct Names {
+    account_id: Range<usize>,
+    feature: Range<usize>,
 }
 
-/// What a server reads: a [`BatchRequest`] whose names are text.
-#[derive(Debug)]
-pub struct ReadBatch(pub(super) BatchRequest);
-
-impl BatchCheck {
-    pub(super) fn account_id(&self) -> &str {
-        text(&self.account_id).unwrap_or_default()
-    }
-
-    pub(super) fn feature(&self) -> &str {
-        text(&self.feature).unwrap_or_default()
-    }
-
-    fn is_text(&self) -> bool {
-        text(&self.account_id).is_some() && text(&self.feature).is_some()
-    }
-}
-
-fn text(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes).ok()
-}
+/// The tag of a check and of its account, of a result and of its decision, and of a feature's name in
+/// that: of every first field with a length.
+const FIRST: u8 = 1 << 3 | 2;
+/// The tag of its feature.
+const SECOND: u8 = 2 << 3 | 2;
 
 impl ReadBatch {
     /// The request that these bytes are.
@@ -65,35 +48,91 @@ impl ReadBatch {
     /// INVALID_REQUEST where they are none, or have too many fields.
     pub fn decode(message: Bytes) -> Result<Self, Status> {
         check_fields(&message)?;
-        if let Ok(batch) = BatchRequest::decode(message.clone())
-            && batch.checks.iter().all(BatchCheck::is_text)
-        {
-            return Ok(Self(batch));
+        if let Some(batch) = Self::plain(&message) {
+            return Ok(batch);
         }
-        // In the words in which any other message is told what is wrong with it.
         match v1::BatchCheckFeaturesRequest::decode(message) {
-            Ok(whole) => Ok(Self(whole.into())),
+            Ok(whole) => Ok(whole.into()),
             Err(error) => Err(undecodable(&error)),
         }
     }
+
+    /// It, where checks come first, have each name at most once, nothing else, and nothing but ASCII.
+    /// Then no length in them takes more than a byte.
+    fn plain(message: &[u8]) -> Option<Self> {
+        // As many as there are of the commonest size.
+        let mut checks = Vec::with_capacity(message.len() / 40 + 1);
+        let mut end = 0;
+        while let Some(check) = field(message, end, FIRST) {
+            checks.push(Names::plain(message.get(..check.end)?, check.start)?);
+            end = check.end;
+        }
+        let (checked, rest) = message.split_at_checked(end)?;
+        let rest = v1::BatchCheckFeaturesRequest::decode(rest).ok()?;
+        if !checked.is_ascii() || !rest.checks.is_empty() {
+            return None;
+        }
+        Some(Self {
+            text: String::from_utf8(checked.to_vec()).ok()?,
+            checks,
+            consistency: rest.consistency,
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.checks.len()
+    }
+
+    /// The account and the feature of each check, in the order of their results.
+    pub(super) fn checks(&self) -> impl Iterator<Item = (&str, &str)> {
+        let name = |place: &Range<usize>| self.text.get(place.clone()).unwrap_or_default();
+        self.checks
+            .iter()
+            .map(move |names| (name(&names.account_id), name(&names.feature)))
+    }
 }
 
-impl From<v1::BatchCheckFeaturesRequest> for BatchRequest {
-    fn from(whole: v1::BatchCheckFeaturesRequest) -> Self {
-        let check = |check: v1::FeatureCheck| BatchCheck {
-            account_id: check.account_id.into(),
-            feature: check.feature.into(),
-        };
-        Self {
-            checks: whole.checks.into_iter().map(check).collect(),
-            consistency: whole.consistency,
-        }
+impl Names {
+    /// Those of the check that these bytes end with.
+    fn plain(message: &[u8], start: usize) -> Option<Self> {
+        let account_id = field(message, start, FIRST).unwrap_or(start..start);
+        let feature = field(message, account_id.end, SECOND);
+        let feature = feature.unwrap_or(account_id.end..account_id.end);
+        (feature.end == message.len()).then_some(Self {
+            account_id,
+            feature,
+        })
     }
+}
+
+/// Where the value is of the field at `start`, if it has that tag, and a length of one byte that is
+/// true.
+fn field(message: &[u8], start: usize, tag: u8) -> Option<Range<usize>> {
+    let [found, length, rest @ ..] = message.get(start..)? else {
+        return None;
+    };
+    let length = usize::from(*length);
+    let is_plain = *found == tag && length < 0x80 && length <= rest.len();
+    is_plain.then(|| start + 2..start + 2 + length)
 }
 
 impl From<v1::BatchCheckFeaturesRequest> for ReadBatch {
     fn from(whole: v1::BatchCheckFeaturesRequest) -> Self {
-        Self(whole.into())
+        let mut text = String::new();
+        let mut add = |name: &str| {
+            let start = text.len();
+            text.push_str(name);
+            start..text.len()
+        };
+        let checks = whole.checks.iter().map(|check| Names {
+            account_id: add(&check.account_id),
+            feature: add(&check.feature),
+        });
+        Self {
+            checks: checks.collect(),
+            text,
+            consistency: whole.consistency,
+        }
     }
 }
 
@@ -105,16 +144,15 @@ impl Reads for ReadBatch {
 
 /// About what a result takes: an allowed feature with a name of ordinary length.
 const RESULT: usize = 32;
-/// The tag of `results`.
-const RESULTS: u8 = 1 << 3 | 2;
+/// The longest name of a feature that is written without being measured first: with all that is
+/// around it, it is shorter than a length of one byte can say.
+const MAX_PLAIN_NAME: u8 = 100;
 
 /// A `BatchCheckFeaturesResponse`, its results written as they are decided.
 #[derive(Debug)]
 pub struct BatchAnswer {
     results: BytesMut,
     rest: v1::BatchCheckFeaturesResponse,
-    /// Where the name of each feature is put in its turn.
-    name: String,
 }
 
 impl BatchAnswer {
@@ -127,21 +165,32 @@ impl BatchAnswer {
                 revision: revision.0,
                 stale,
             },
-            name: String::new(),
         }
     }
 
     /// The next result: what was decided of this feature.
     pub(super) fn decided(&mut self, feature: &str, decision: Decision) {
-        let mut name = std::mem::take(&mut self.name);
-        name.clear();
-        name.push_str(feature);
-        let result = Some(Checked::Decision(encode::decision(name, decision)));
-        let result = v1::FeatureCheckResult { result };
-        self.write(&result);
-        if let Some(Checked::Decision(decision)) = result.result {
-            self.name = decision.feature;
+        if self.plain(feature, decision).is_none() {
+            let result = Some(Checked::Decision(encode::decision(feature, decision)));
+            self.write(&v1::FeatureCheckResult { result });
         }
+    }
+
+    /// It, where each of its lengths and numbers takes one byte, and none is nought.
+    fn plain(&mut self, feature: &str, decision: Decision) -> Option<()> {
+        let effect = u8::try_from(i32::from(encode::effect(decision.effect))).ok()?;
+        let reason = u8::try_from(i32::from(encode::reason(decision.reason))).ok()?;
+        let name = u8::try_from(feature.len()).ok()?;
+        if !(1..=MAX_PLAIN_NAME).contains(&name) {
+            return None;
+        }
+        let length = 2 + name + 2 + 2;
+        let heads = [FIRST, 2 + length, FIRST, length, FIRST, name];
+        self.results.reserve(heads.len() + usize::from(name) + 4);
+        self.results.put_slice(&heads);
+        self.results.put_slice(feature.as_bytes());
+        self.results.put_slice(&[2 << 3, effect, 3 << 3, reason]);
+        Some(())
     }
 
     /// The next result: that nothing was decided, and why.
@@ -154,7 +203,7 @@ impl BatchAnswer {
         let length = result.encoded_len();
         self.results
             .reserve(1 + prost::length_delimiter_len(length) + length);
-        self.results.put_u8(RESULTS);
+        self.results.put_u8(FIRST);
         // There is room.
         let _ = result.encode_length_delimited(&mut self.results);
     }

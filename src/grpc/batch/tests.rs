@@ -17,6 +17,18 @@ fn check() -> impl Strategy<Value = v1::FeatureCheck> {
         })
 }
 
+fn decision() -> impl Strategy<Value = Decision> {
+    let effects = prop::sample::select(vec![Effect::Allow, Effect::Deny]);
+    let reasons = prop::sample::select(vec![
+        Reason::PlatformRule,
+        Reason::PlatformDefault,
+        Reason::PartnerSetting,
+        Reason::AccountSetting,
+        Reason::RequiredFeature,
+    ]);
+    (effects, reasons).prop_map(|(effect, reason)| Decision { effect, reason })
+}
+
 fn request() -> impl Strategy<Value = v1::BatchCheckFeaturesRequest> {
     let requirement = prop_oneof![
         any::<u64>().prop_map(v1::consistency::Requirement::AtLeastRevision),
@@ -31,6 +43,18 @@ fn request() -> impl Strategy<Value = v1::BatchCheckFeaturesRequest> {
             consistency,
         }
     })
+}
+
+/// The request that was read.
+fn told(read: &ReadBatch) -> v1::BatchCheckFeaturesRequest {
+    let check = |(account_id, feature): (&str, &str)| v1::FeatureCheck {
+        account_id: account_id.to_owned(),
+        feature: feature.to_owned(),
+    };
+    v1::BatchCheckFeaturesRequest {
+        checks: read.checks().map(check).collect(),
+        consistency: read.consistency,
+    }
 }
 
 /// Bytes of a request with some of them changed, cut off or twice there.
@@ -67,7 +91,7 @@ proptest! {
     fn bytes_are_read_as_the_generated_message_reads_them(bytes in damaged()) {
         let read = ReadBatch::decode(bytes.clone().into());
         match v1::BatchCheckFeaturesRequest::decode(&*bytes) {
-            Ok(whole) => prop_assert_eq!(read.unwrap().0, whole.into()),
+            Ok(whole) => prop_assert_eq!(told(&read.unwrap()), whole),
             Err(error) => {
                 let (read, want) = (read.unwrap_err(), undecodable(&error));
                 prop_assert_eq!((read.code(), read.message()), (want.code(), want.message()));
@@ -79,17 +103,13 @@ proptest! {
     #[test]
     fn results_are_written_as_the_generated_message_writes_them(
         results in proptest::collection::vec(
-            (any::<bool>(), any::<bool>(), "[a-z.]{0,40}", any::<bool>()), 0..20),
+            (any::<bool>(), decision(), "[a-z.]{0,40}|[a-z.]{90,140}"), 0..20),
         revision: u64,
         stale: bool,
     ) {
         let mut answer = BatchAnswer::new(results.len() / 2, Revision(revision), stale);
         let mut whole = v1::BatchCheckFeaturesResponse { results: Vec::new(), revision, stale };
-        for (is_decided, is_allowed, text, is_setting) in results {
-            let decision = Decision {
-                effect: if is_allowed { Effect::Allow } else { Effect::Deny },
-                reason: if is_setting { Reason::PartnerSetting } else { Reason::PlatformDefault },
-            };
+        for (is_decided, decision, text) in results {
             let error = tonic_types::Status { code: 5, message: text.clone(), details: Vec::new() };
             let result = if is_decided {
                 answer.decided(&text, decision);
@@ -105,6 +125,39 @@ proptest! {
         prop_assert_eq!(answer.encoded_len(), bytes.len());
         prop_assert_eq!(bytes, whole.encode_to_vec());
     }
+}
+
+#[test]
+fn batches_as_clients_write_them_are_read_in_one_pass() {
+    let check = |account_id: &str, feature: &str| v1::FeatureCheck {
+        account_id: account_id.to_owned(),
+        feature: feature.to_owned(),
+    };
+    let at_least = v1::consistency::Requirement::AtLeastRevision(u64::MAX);
+    let consistency = Some(v1::Consistency {
+        requirement: Some(at_least),
+    });
+    let request = |checks: &[v1::FeatureCheck]| v1::BatchCheckFeaturesRequest {
+        checks: checks.to_vec(),
+        consistency,
+    };
+    let usual = check("account-1", "pricing.view");
+    let longest = check(&"x".repeat(64), &"y".repeat(59));
+    for (what, check, is_plain) in [
+        ("both names", usual.clone(), true),
+        ("no account", check("", "pricing.view"), true),
+        ("no feature", check("account-1", ""), true),
+        ("no name", check("", ""), true),
+        ("as long as a byte can say", longest, true),
+        ("longer", check(&"x".repeat(64), &"y".repeat(60)), false),
+        ("not ASCII", check("Zürich", "pricing.view"), false),
+    ] {
+        let whole = request(&[usual.clone(), check, usual.clone()]);
+        let bytes = Bytes::from(whole.encode_to_vec());
+        assert_eq!(ReadBatch::plain(&bytes).is_some(), is_plain, "{what}");
+        assert_eq!(told(&ReadBatch::decode(bytes).unwrap()), whole, "{what}");
+    }
+    assert!(ReadBatch::plain(&[]).is_some());
 }
 
 #[test]
