@@ -42,21 +42,21 @@ pub fn quote(value: &str) -> String {
 const MAX_LENGTH: usize = 64;
 const ACCEPTED: &str = "1 to 64 characters of A-Z a-z 0-9 . _ : - are accepted";
 
-/// The characters of keys, a bit for each of ASCII: keys are looked at in every call.
-const IN_KEYS: u128 = {
-    let mut accepted = 0;
+/// The bytes that keys may have, looked up instead of compared: every call has keys.
+#[expect(clippy::indexing_slicing, reason = "in a constant")]
+const IN_KEYS: [bool; 256] = {
+    let mut accepted = [false; 256];
     let mut byte = 0_u8;
     while byte.is_ascii() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-') {
-            accepted |= 1 << byte;
-        }
+        accepted[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
         byte += 1;
     }
     accepted
 };
 
 fn is_key(value: &[u8]) -> bool {
-    let accepted = |byte: &u8| byte.is_ascii() && IN_KEYS >> byte & 1 == 1;
+    let accepted = |byte: &u8| IN_KEYS.get(usize::from(*byte)) == Some(&true);
     (1..=MAX_LENGTH).contains(&value.len()) && value.iter().all(accepted)
 }
 
