@@ -1,7 +1,5 @@
 //! The feature matrix: which rule holds for which feature and audience.
 
-use std::cmp::Ordering;
-
 use super::{Audience, FeatureIndex, FeatureKey, FeatureSet, MAX_FEATURES, Setting};
 
 /// The rule in one cell of the matrix.
@@ -120,8 +118,9 @@ impl std::error::Error for MatrixError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureMatrix {
     rows: Vec<FeatureRow>,
-    /// Where each key stands, in the order of [`by_length`]: every check looks one up.
-    places: Vec<(FeatureKey, FeatureIndex)>,
+    /// Where each key stands, by its length and then in order: every check looks one up, and hardly
+    /// any two are as long.
+    places: Vec<Vec<(FeatureKey, FeatureIndex)>>,
     well_known: WellKnown,
 }
 
@@ -132,9 +131,7 @@ impl FeatureMatrix {
     /// Takes rows that are sorted by key, unique, and not more than [`MAX_FEATURES`]; closes
     /// `requires`. Tells which rows lie on a cycle, or which well-known feature is missing.
     pub(super) fn new(mut rows: Vec<FeatureRow>) -> Result<Self, Flaw> {
-        let keys = rows.iter().map(|row| row.key.clone());
-        let mut places: Vec<_> = keys.zip((0..=u8::MAX).map(FeatureIndex)).collect();
-        places.sort_unstable_by(|(one, _), (other, _)| by_length(one.as_str(), other.as_str()));
+        let places = places(&rows);
         let find = |key: &str| find(&places, key);
         let known = |key: &'static str| find(key).ok_or(Flaw::Missing(key));
         let well_known = WellKnown {
@@ -208,15 +205,21 @@ pub(super) enum Flaw {
     Cycle(FeatureKey),
 }
 
-fn find(places: &[(FeatureKey, FeatureIndex)], key: &str) -> Option<FeatureIndex> {
-    let place = places.binary_search_by(|(known, _)| by_length(known.as_str(), key));
-    place.ok().and_then(|place| Some(places.get(place)?.1))
+fn places(rows: &[FeatureRow]) -> Vec<Vec<(FeatureKey, FeatureIndex)>> {
+    let longest = rows.iter().map(|row| row.key.as_str().len()).max();
+    let mut places = vec![Vec::new(); longest.map_or(0, |longest| longest + 1)];
+    for (index, row) in (0..=u8::MAX).map(FeatureIndex).zip(rows) {
+        if let Some(alike) = places.get_mut(row.key.as_str().len()) {
+            alike.push((row.key.clone(), index));
+        }
+    }
+    places
 }
 
-/// An order in which most keys differ before a character of them is compared.
-fn by_length(one: &str, other: &str) -> Ordering {
-    let lengths = one.len().cmp(&other.len());
-    lengths.then_with(|| one.cmp(other))
+fn find(places: &[Vec<(FeatureKey, FeatureIndex)>], key: &str) -> Option<FeatureIndex> {
+    let alike = places.get(key.len())?;
+    let place = alike.binary_search_by(|(known, _)| known.as_str().cmp(key));
+    place.ok().and_then(|place| Some(alike.get(place)?.1))
 }
 
 /// Warshall's algorithm: after step k, a closure holds all that is reached through the first k rows.
