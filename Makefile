@@ -2,7 +2,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-check soak h2spec dashboard tools helm4 chart-docs cluster-test image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
+.PHONY: help run test bench bench-check bench-report soak h2spec dashboard tools helm4 chart-docs cluster-test image image-lint image-check fmt fmt-check clippy lint doc proto-lint deny audit sbom ci clean
 
 PREPARE := tools/prepare.sh
 
@@ -24,9 +24,11 @@ test: tools ## Run all tests, with what they need made ready first (ARGS="--test
 	cargo test --locked $(ARGS)
 
 # The `release` profile, because figures are of the program as it is shipped: the first build takes some ten minutes.
-# A machine that does nothing else gives the best figures; ratios suffer less than times.
-BENCH := cargo run --locked --release --package portcullis-bench --bin portcullis-bench --
-BENCH_BUILD := cargo build --locked --release --package portcullis-bench
+# A machine that does nothing else gives the best figures; ratios suffer less than times. With Cedar, to compare with,
+# in both targets, so that they share a build.
+BENCH_CRATE := --locked --release --package portcullis-bench --features cedar
+BENCH := cargo run $(BENCH_CRATE) --bin portcullis-bench --
+BENCH_BUILD := cargo build $(BENCH_CRATE)
 bench: ## Measure everything that has a goal, and print the table (ARGS=decisions and the like for a part of it)
 	@$(PREPARE) postgres valgrind
 	@$(BENCH_BUILD)
@@ -37,6 +39,12 @@ bench-check: ## Compare the instructions of the hot paths with benches/instructi
 	@$(PREPARE) valgrind
 	@$(BENCH_BUILD)
 	@$(BENCH) check $(ARGS)
+
+bench-report: ## Measure how time and memory grow, and write docs/performance.md and its plots (ARGS="--folder DIR")
+	@$(PREPARE) postgres
+	@$(BENCH_BUILD)
+	@export PORTCULLIS_TEST_PG_BIN=$$($(PREPARE) postgres-bin) && unset PORTCULLIS_TOOLS PORTCULLIS_PG_BIN && \
+	$(BENCH) report $(ARGS)
 
 # One test at a time, each with its figures; ARGS=--release for those of the program as it is shipped.
 soak: tools ## Run the tests of outages and abuse at full length, and evict for SOAK hours (SOAK=0.1; default 1)

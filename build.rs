@@ -35,6 +35,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         .out_dir(served)
         .extern_path(".portcullis.v1", "crate::proto::v1")
         .extern_path(
+            ".portcullis.v1.BatchCheckFeaturesRequest",
+            "crate::grpc::ReadBatch",
+        )
+        .extern_path(
+            ".portcullis.v1.BatchCheckFeaturesResponse",
+            "crate::grpc::BatchAnswer",
+        )
+        .extern_path(
             ".portcullis.v1.FilterCatalogRequest",
             "crate::grpc::CatalogRequest",
         )

@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use bytes::{Bytes, BytesMut};
 use portcullis::authorizer::Authorizer;
+use portcullis::directory::Directory;
 use portcullis::domain::Location;
 use portcullis::grpc::{AuthorizationApi, CatalogRequest};
 use portcullis::proto::google::r#type as google;
@@ -14,55 +15,74 @@ use portcullis::proto::v1::authorization_service_server::AuthorizationService as
 use portcullis::proto::v1::filter_catalog_request::Catalog;
 use prost::Message as _;
 use tokio::runtime::Runtime;
+use tonic::Status;
 
-use crate::measure::{interleaved, nanoseconds};
+use crate::made_up;
+use crate::measure::interleaved;
 use crate::table::{Goal, Row, Unit};
-use crate::world::{self, Size};
+use crate::world::{self, OFFERS, Size};
 
 const LOCATIONS: usize = 2_000;
-const OFFERS: usize = 8;
 
 /// A managed account whose partner shows it prices, and one whose partner does not; both see two
 /// thirds of the markets.
-const PRICED: usize = 0;
-const PLAIN: usize = 1;
+pub(crate) const PRICED: usize = 0;
+pub(crate) const PLAIN: usize = 1;
+/// Both.
+const PARTNERS: usize = 2;
 
 /// The service over a stored catalogue. Calls are worked off in the thread that measures; another one
 /// keeps the caches true.
-struct Service {
+pub(crate) struct Service {
     runtime: Runtime,
     api: AuthorizationApi,
 }
 
 impl Service {
+    /// Over a catalogue in memory.
     fn over(locations: usize) -> Self {
+        Self::new(world::directory(Size {
+            accounts: PARTNERS,
+            partners: PARTNERS,
+            locations,
+            offers: OFFERS,
+        }))
+    }
+
+    /// Over one that is made up, and in the cache alone.
+    pub(crate) fn made_up(locations: usize) -> Self {
+        Self::new(async { made_up::directory(PARTNERS, locations) })
+    }
+
+    fn new(directory: impl Future<Output = Directory>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .unwrap();
-        let size = Size {
-            accounts: 2,
-            partners: 2,
-            locations,
-            offers: OFFERS,
-        };
-        let directory = runtime.block_on(world::directory(size));
+        let directory = runtime.block_on(directory);
         let api = AuthorizationApi::new(Authorizer::new(directory));
         Self { runtime, api }
     }
 
     /// What a server does of a call besides its transport.
-    fn answer(&self, request: &Bytes) -> BytesMut {
+    pub(crate) fn answer(&self, request: &Bytes) -> BytesMut {
+        self.try_answer(request).unwrap()
+    }
+
+    /// The same of a call that may be refused.
+    ///
+    /// # Errors
+    /// As the server's.
+    pub(crate) fn try_answer(&self, request: &Bytes) -> Result<BytesMut, Status> {
         let answered = async {
-            let request = CatalogRequest::decode(request.clone()).unwrap();
-            let answer = self.api.filter_catalog(tonic::Request::new(request)).await;
-            answer.unwrap().into_inner()
+            let request = CatalogRequest::decode(request.clone())?;
+            self.api.filter_catalog(tonic::Request::new(request)).await
         };
-        let answer = self.runtime.block_on(answered);
+        let answer = self.runtime.block_on(answered)?.into_inner();
         let mut bytes = BytesMut::with_capacity(answer.encoded_len());
         answer.encode(&mut bytes).unwrap();
-        bytes
+        Ok(bytes)
     }
 }
 
@@ -130,7 +150,7 @@ impl Ordinary {
 }
 
 /// A location as it is sent.
-fn message(location: &Location) -> v1::Location {
+pub(crate) fn message(location: &Location) -> v1::Location {
     let money = |money: &portcullis::domain::Money| google::Money {
         currency_code: money.currency().as_str().to_owned(),
         units: money.units(),
@@ -154,7 +174,8 @@ fn message(location: &Location) -> v1::Location {
     }
 }
 
-fn request(account: usize, catalog: Option<Catalog>) -> Bytes {
+/// A request, encoded.
+pub(crate) fn request(account: usize, catalog: Option<Catalog>) -> Bytes {
     let request = v1::FilterCatalogRequest {
         account_id: world::account(account),
         catalog,
@@ -197,16 +218,4 @@ pub fn rows() -> Vec<Row> {
         ))
     })
     .into()
-}
-
-/// Microseconds of a stored catalogue with so many locations, in pages of at most 10,000.
-#[must_use]
-pub fn stored_growth(locations: usize) -> f64 {
-    let service = Service::over(locations);
-    let page = v1::StoredCatalog {
-        page_size: 10_000,
-        ..v1::StoredCatalog::default()
-    };
-    let request = request(PRICED, Some(Catalog::Stored(page)));
-    nanoseconds(|_| service.answer(&request)) / 1e3
 }

@@ -3,40 +3,23 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use portcullis::authorizer::{Authorizer, FeatureCheck};
-use portcullis::directory::{Consistency, Directory};
+use bytes::Bytes;
 use portcullis::domain::{
-    Account, AccountId, AccountKind, AccountProfile, EnabledMarkets, FeatureIndex, FeatureMatrix,
+    Account, AccountKind, AccountProfile, EnabledMarkets, FeatureIndex, FeatureMatrix,
     PartnerPolicy, Setting, Settings, Subject, SupportProvider, decide,
 };
-use portcullis::grpc::AuthorizationApi;
+use portcullis::grpc::{AuthorizationApi, ReadBatch};
 use portcullis::proto::v1;
 use portcullis::proto::v1::authorization_service_server::AuthorizationService as _;
 use prost::Message as _;
-use tokio::runtime::{Builder, Runtime};
 
-use crate::made_up;
-use crate::measure::{count, median, nanoseconds, now};
+use crate::cached::{BATCHES, Cached, batch_of, id, per_second};
+use crate::measure::{in_turns, nanoseconds};
 use crate::table::{Goal, Row, Unit};
 use crate::world;
 
 /// How many accounts are cached, and of how many partners.
 const SIZES: [(usize, usize); 3] = [(10_000, 100), (100_000, 1_000), (1_000_000, 10_000)];
-/// The checks of a batch.
-const BATCH: usize = 100;
-/// How many accounts are asked for at once to fill the cache.
-const FILL: usize = 1_000;
-/// Batches that are made up beforehand.
-const BATCHES: usize = 2_000;
-
-/// Features that the table asks about: decided by a partner, by the matrix, and one that requires
-/// another.
-const FEATURES: [&str; 4] = [
-    "pricing.view",
-    "dashboard.view",
-    "services.order",
-    "maintenance_notifications.receive",
-];
 
 /// All figures of decisions.
 #[must_use]
@@ -79,7 +62,7 @@ fn rule() -> Row {
 }
 
 /// Direct accounts, partners, and managed accounts of which one in eight has a setting.
-fn profile(number: usize, features: &[FeatureIndex]) -> AccountProfile {
+pub(crate) fn profile(number: usize, features: &[FeatureIndex]) -> AccountProfile {
     let mut settings = Settings::NONE;
     if number.is_multiple_of(8) {
         settings.set(features[number % features.len()], Setting::Off);
@@ -104,7 +87,8 @@ fn profile(number: usize, features: &[FeatureIndex]) -> AccountProfile {
     }
 }
 
-fn policy(number: usize, features: &[FeatureIndex]) -> PartnerPolicy {
+/// The policy of the partner of such an account.
+pub(crate) fn policy(number: usize, features: &[FeatureIndex]) -> PartnerPolicy {
     let mut settings = Settings::NONE;
     for place in 0..number % 4 {
         settings.set(features[(number + place) % features.len()], Setting::On);
@@ -115,139 +99,62 @@ fn policy(number: usize, features: &[FeatureIndex]) -> PartnerPolicy {
     }
 }
 
-fn id(text: &str) -> AccountId {
-    text.try_into().unwrap()
-}
-
-/// A runtime of one thread, as a core of the server has.
-#[must_use]
-pub fn runtime() -> Runtime {
-    Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-/// A directory with all of its accounts cached, and what keeps it true: its runtime.
-#[must_use]
-pub fn filled(accounts: usize, partners: usize) -> (Runtime, Directory) {
-    let runtime = runtime();
-    let directory = runtime.block_on(async {
-        let directory = made_up::directory(partners);
-        fill(&directory, accounts).await;
-        directory
-    });
-    (runtime, directory)
-}
-
-/// Asks for each account once.
-pub async fn fill(directory: &Directory, accounts: usize) {
-    for from in (0..accounts).step_by(FILL) {
-        let to = accounts.min(from + FILL);
-        let ids: Vec<_> = (from..to)
-            .map(|number| id(&world::account(number)))
-            .collect();
-        directory.resolve(&ids, Consistency::Fastest).await.unwrap();
-    }
-    let [cached, ..] = directory.figures().caches;
-    assert_eq!(cached.entries, accounts as u64, "some are not cached");
-}
-
 fn cached(accounts: usize, partners: usize) -> Vec<Row> {
-    let (runtime, directory) = filled(accounts, partners);
-    let authorizer = Authorizer::new(directory);
-    // Ids are read before: a caller of this reads them from its request.
-    let asked: Vec<AccountId> = (0..1 << 20)
-        .map(|number| id(&world::account(world::random(number, accounts))))
-        .collect();
+    let mut cached = Cached::fill(accounts, partners);
     let grown = match accounts {
         1_000_000 => Goal::AtMost(350.0),
         _ => Goal::None,
     };
     let of = format!("{accounts} accounts of {partners} partners cached");
-    let time = runtime.block_on(async {
-        let mut times = Vec::new();
-        let mut number = 0;
-        for _ in 0..21 {
-            let span = 100_000;
-            let began = now();
-            for _ in 0..span {
-                let account = asked[number % asked.len()].clone();
-                let feature = FEATURES[number % FEATURES.len()];
-                let checked = authorizer.check_feature(account, feature, Consistency::Fastest);
-                black_box(checked.await.unwrap());
-                number += 1;
-            }
-            times.push(now().saturating_sub(began).as_secs_f64() * 1e9 / count(span));
-        }
-        median(times)
-    });
-    let mut rows = vec![
-        Row::new(
+    let time = in_turns(&mut [&mut |times| cached.checks(times)])[0];
+    let bare = in_turns(&mut [&mut |times| cached.batches(times)])[0];
+    let whole = whole(&cached, accounts);
+    let goal = Goal::AtLeast(2e6);
+    let row = |what, goal, figure, unit| Row::new(what, goal, figure, unit).of(&of);
+    vec![
+        row(
             "cached check in the process",
             grown,
             time,
             Unit::Nanoseconds,
-        )
-        .of(&of),
-    ];
-    rows.extend(batches(&runtime, &authorizer, accounts, &of));
-    rows
+        ),
+        row(
+            "decisions in batches of 100",
+            goal,
+            per_second(bare),
+            Unit::PerSecond,
+        ),
+        row(
+            "the same, decoded and encoded",
+            goal,
+            per_second(whole),
+            Unit::PerSecond,
+        ),
+    ]
 }
 
-fn batches(runtime: &Runtime, authorizer: &Authorizer, accounts: usize, of: &str) -> [Row; 2] {
-    let checks = |batch: usize| {
-        (0..BATCH).map(move |place| {
-            let account = world::random(batch * BATCH + place, accounts);
-            (world::account(account), FEATURES[place % FEATURES.len()])
-        })
-    };
-    let asked: Vec<Vec<FeatureCheck<'_>>> = (0..BATCHES)
-        .map(|batch| {
-            let check = |(account, feature): (String, &'static str)| FeatureCheck {
-                account: id(&account),
-                feature,
-            };
-            checks(batch).map(check).collect()
-        })
-        .collect();
-    let bare = per_second(nanoseconds(|number| {
-        let checks = asked[number % BATCHES].clone();
-        let answer = authorizer.check_features(checks, Consistency::Fastest);
-        runtime.block_on(answer).unwrap()
-    }));
-
-    let requests: Vec<Vec<u8>> = (0..BATCHES)
+/// Nanoseconds of a batch from the bytes of its request to those of its answer.
+fn whole(cached: &Cached, accounts: usize) -> f64 {
+    let requests: Vec<Bytes> = (0..BATCHES)
         .map(|batch| {
             let check = |(account_id, feature): (String, &str)| v1::FeatureCheck {
                 account_id,
                 feature: feature.to_owned(),
             };
             let request = v1::BatchCheckFeaturesRequest {
-                checks: checks(batch).map(check).collect(),
+                checks: batch_of(batch, accounts).map(check).collect(),
                 consistency: None,
             };
-            request.encode_to_vec()
+            request.encode_to_vec().into()
         })
         .collect();
-    let api = Arc::new(AuthorizationApi::new(authorizer.clone()));
-    let whole = per_second(nanoseconds(|number| {
-        let request = v1::BatchCheckFeaturesRequest::decode(&*requests[number % BATCHES]).unwrap();
+    let api = Arc::new(AuthorizationApi::new(cached.authorizer.clone()));
+    nanoseconds(|number| {
+        let request = ReadBatch::decode(requests[number % BATCHES].clone()).unwrap();
         let answer = api.batch_check_features(tonic::Request::new(request));
-        let answer = runtime.block_on(answer).unwrap().into_inner();
-        assert_eq!(answer.results.len(), BATCH);
-        answer.encode_to_vec()
-    }));
-    let goal = Goal::AtLeast(2e6);
-    [
-        Row::new("decisions in batches of 100", goal, bare, Unit::PerSecond).of(of),
-        Row::new(
-            "the same, decoded and encoded",
-            goal,
-            whole,
-            Unit::PerSecond,
-        )
-        .of(of),
-    ]
-}
-
-fn per_second(batch: f64) -> f64 {
-    count(BATCH) * 1e9 / batch
+        let answer = cached.runtime.block_on(answer).unwrap().into_inner();
+        let mut bytes = Vec::with_capacity(answer.encoded_len());
+        answer.encode(&mut bytes).unwrap();
+        bytes
+    })
 }

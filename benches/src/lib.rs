@@ -11,8 +11,12 @@
     reason = "a figure of something that went wrong would be none: it ends there"
 )]
 
+pub mod alone;
+mod cached;
 pub mod caches;
 pub mod catalogue;
+#[cfg(feature = "cedar")]
+pub mod cedar;
 pub mod check;
 pub mod decisions;
 pub mod made_up;
@@ -20,6 +24,7 @@ pub mod measure;
 pub mod memory;
 pub mod nothing;
 pub mod peers;
+pub mod report;
 pub mod scale;
 pub mod table;
 pub mod wire;

@@ -1,5 +1,5 @@
-//! A store that makes up the accounts that it is asked for, and holds none: what grows in a process
-//! that reads from it is its caches.
+//! A store that makes up the accounts and the catalogue that it is asked for, and holds none: what
+//! grows in a process that reads from it is its caches.
 
 use std::sync::Arc;
 
@@ -19,14 +19,18 @@ use crate::world;
 #[derive(Debug, Default)]
 struct MadeUp {
     partners: usize,
+    locations: usize,
     history: MemoryStore,
 }
 
 /// A directory over such a store, with the task that keeps it true.
 #[must_use]
-pub fn directory(partners: usize) -> Directory {
-    let history = MemoryStore::default();
-    let store = Arc::new(MadeUp { partners, history });
+pub fn directory(partners: usize, locations: usize) -> Directory {
+    let store = Arc::new(MadeUp {
+        partners,
+        locations,
+        history: MemoryStore::default(),
+    });
     let (directory, keep_true) = Directory::new(store, world::matrix(), DirectoryConfig::default());
     tokio::spawn(keep_true);
     directory
@@ -61,7 +65,12 @@ impl Store for MadeUp {
     }
 
     async fn load_catalog(&self) -> Result<CatalogSnapshot, StoreError> {
-        self.history.load_catalog().await
+        let location = |number| world::location(number, world::OFFERS);
+        Ok(CatalogSnapshot {
+            markets: world::markets(),
+            locations: (0..self.locations).map(location).collect(),
+            ..self.history.load_catalog().await?
+        })
     }
 
     async fn poll(&self, seen: Option<Head>) -> Result<Poll, StoreError> {

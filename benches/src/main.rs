@@ -8,7 +8,9 @@ use portcullis_bench::table::{HEAD, Row};
 use portcullis_bench::wire::load::{Load, Shape};
 use portcullis_bench::wire::request::Requests;
 use portcullis_bench::world::Size;
-use portcullis_bench::{caches, catalogue, check, decisions, memory, peers, scale, wire};
+use portcullis_bench::{
+    alone, caches, catalogue, check, decisions, memory, peers, report, scale, wire,
+};
 
 /// The allocator of the program that is measured.
 #[global_allocator]
@@ -31,6 +33,8 @@ enum Command {
     Memory,
     /// The filter of catalogues.
     Catalogue,
+    /// `decide` against Cedar; built with `--features cedar`.
+    Cedar,
     /// What a call costs over the wire.
     Wire,
     /// The caches that accounts could be kept in.
@@ -49,6 +53,12 @@ enum Command {
         /// Where the committed counts are.
         #[arg(long, default_value = check::FILE)]
         file: PathBuf,
+    },
+    /// How time and memory grow with accounts and locations: write the page, with its plots beside it.
+    Report {
+        /// Where it is written to.
+        #[arg(long, default_value = report::FOLDER)]
+        folder: PathBuf,
     },
     /// Check accounts of a server as fast as it answers.
     Load {
@@ -75,7 +85,10 @@ enum Command {
     },
     /// Be the process whose memory is measured.
     #[command(hide = true)]
-    Resident,
+    Resident { accounts: usize },
+    /// The same of a catalogue.
+    #[command(hide = true)]
+    ResidentCatalogue { locations: usize },
     /// The same of a cache.
     #[command(hide = true)]
     ResidentCache { name: String },
@@ -96,12 +109,18 @@ enum PeerKind {
     Postgres { url: String },
     /// Portcullis with a handler that does nothing.
     Empty,
+    /// HTTP/2 with nothing behind it.
+    Alone,
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Table => {
             print(decisions::rows());
+            match cedar() {
+                Ok(rows) => print(rows),
+                Err(missing) => eprintln!("without the row of Cedar: {missing}"),
+            }
             print(memory::rows()?);
             print(catalogue::rows());
             wire::rows::rows(&mut |row| print([row]))?;
@@ -111,10 +130,12 @@ fn main() -> anyhow::Result<()> {
         Command::Memory => print(memory::rows()?),
         Command::Catalogue => print(catalogue::rows()),
         Command::Caches => print(caches::rows()?),
+        Command::Cedar => print(cedar()?),
         Command::Wire => wire::rows::rows(&mut |row| print([row]))?,
         Command::Scale { accounts } => scale::rows(accounts, &mut |row| print([row]))?,
         Command::Check { write: true, file } => check::write(&file)?,
         Command::Check { write: false, file } => check::check(&file)?,
+        Command::Report { folder } => report::write(&folder)?,
         Command::Load {
             address,
             accounts,
@@ -129,10 +150,23 @@ fn main() -> anyhow::Result<()> {
             Load::run(address, shape, Requests::checks(accounts), calls)?;
         }
         Command::Serve { peer } => serve(&peer)?,
-        Command::Resident => memory::print_resident()?,
+        Command::Resident { accounts } => memory::print_resident(accounts)?,
+        Command::ResidentCatalogue { locations } => memory::print_resident_catalogue(locations)?,
         Command::ResidentCache { name } => caches::print_resident(&name)?,
     }
     Ok(())
+}
+
+#[cfg(feature = "cedar")]
+fn cedar() -> anyhow::Result<Vec<Row>> {
+    Ok(portcullis_bench::cedar::rows())
+}
+
+#[cfg(not(feature = "cedar"))]
+fn cedar() -> anyhow::Result<Vec<Row>> {
+    anyhow::bail!(
+        "Cedar is not built in here: `cargo run --release -p portcullis-bench --features cedar -- cedar` has it"
+    )
 }
 
 /// Prints rows, with the head of the table above the first.
@@ -163,5 +197,6 @@ async fn serve(peer: &PeerKind) -> anyhow::Result<()> {
         }
         PeerKind::Postgres { url } => peers::postgres(url).await,
         PeerKind::Empty => peers::empty().await,
+        PeerKind::Alone => tokio::task::block_in_place(alone::serve),
     }
 }

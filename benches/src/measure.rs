@@ -32,30 +32,45 @@ pub fn nanoseconds<T>(mut work: impl FnMut(usize) -> T) -> f64 {
 
 /// The same of some pieces of work, a span of each in turn: what changes on the machine meanwhile
 /// changes them all, and a ratio of two stays.
-pub fn interleaved<const N: usize>(mut work: [&mut dyn FnMut(usize); N]) -> [f64; N] {
-    let mut times = [1_usize; N];
-    let mut done = [0_usize; N];
-    let mut span = |place: usize, times: usize| {
-        let began = now();
-        for _ in 0..times {
-            work[place](done[place]);
-            done[place] += 1;
+pub fn interleaved<const N: usize>(work: [&mut dyn FnMut(usize); N]) -> [f64; N] {
+    let mut repeated = work.map(|work| {
+        let mut done = 0;
+        move |times: usize| {
+            for _ in 0..times {
+                work(done);
+                done += 1;
+            }
         }
+    });
+    let spans = repeated.each_mut().map(|work| work as &mut Span<'_>);
+    let took = in_turns(&mut { spans });
+    std::array::from_fn(|place| took[place])
+}
+
+/// Does something as many times over as it is told.
+pub type Span<'a> = dyn FnMut(usize) + 'a;
+
+/// The same of work that repeats itself: nanoseconds of one time, of each.
+pub fn in_turns(work: &mut [&mut Span<'_>]) -> Vec<f64> {
+    let span = |work: &mut Span<'_>, times: usize| {
+        let began = now();
+        work(times);
         now().saturating_sub(began)
     };
-    for (place, times) in times.iter_mut().enumerate() {
-        while span(place, *times) < SPAN {
+    let mut times = vec![1_usize; work.len()];
+    for (work, times) in work.iter_mut().zip(&mut times) {
+        while span(work, *times) < SPAN {
             *times *= 2;
         }
     }
-    let mut took = [const { Vec::new() }; N];
+    let mut took = vec![Vec::new(); work.len()];
     for _ in 0..SPANS {
-        for (place, took) in took.iter_mut().enumerate() {
-            let span = span(place, times[place]);
-            took.push(span.as_secs_f64() * 1e9 / count(times[place]));
+        for ((work, times), took) in work.iter_mut().zip(&times).zip(&mut took) {
+            let span = span(work, *times);
+            took.push(span.as_secs_f64() * 1e9 / count(*times));
         }
     }
-    took.map(median)
+    took.into_iter().map(median).collect()
 }
 
 /// The middle one.

@@ -1,6 +1,6 @@
 //! A handler that does nothing, for whichever generation of AuthorizationService.
 
-use portcullis::grpc::{CatalogAnswer, CatalogRequest};
+use portcullis::grpc::{BatchAnswer, CatalogAnswer, CatalogRequest, ReadBatch};
 use portcullis::proto::v1;
 use portcullis::proto::v1::authorization_service_server::AuthorizationService;
 use tonic::{Request, Response, Status};
@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 /// Writes `Nothing`, which answers CheckFeature alike whatever is asked, and nothing else.
 #[macro_export]
 macro_rules! do_nothing {
-    ($v1:ident, $catalog_request:path, $catalog_answer:path) => {
+    ($v1:ident, [$batch_request:path, $batch_answer:path], [$catalog_request:path, $catalog_answer:path]) => {
         /// Answers CheckFeature alike whatever is asked, and nothing else.
         #[derive(Debug, Clone, Copy)]
         pub struct Nothing;
@@ -29,8 +29,8 @@ macro_rules! do_nothing {
 
             async fn batch_check_features(
                 &self,
-                _request: Request<$v1::BatchCheckFeaturesRequest>,
-            ) -> Result<Response<$v1::BatchCheckFeaturesResponse>, Status> {
+                _request: Request<$batch_request>,
+            ) -> Result<Response<$batch_answer>, Status> {
                 Err(Status::unimplemented(""))
             }
 
@@ -68,4 +68,8 @@ macro_rules! do_nothing {
     };
 }
 
-do_nothing!(v1, CatalogRequest, CatalogAnswer);
+do_nothing!(
+    v1,
+    [ReadBatch, BatchAnswer],
+    [CatalogRequest, CatalogAnswer]
+);

@@ -32,12 +32,17 @@ pub async fn memory(size: Size) -> anyhow::Result<()> {
     portcullis(StoreChoice::Memory(world::import(size))).await
 }
 
-/// The same over a database.
+/// The same over a database, with more patience for it: where Postgres, the client and other work
+/// share the processors a load that waits for one is slow, and is to count as that.
 ///
 /// # Errors
 /// Where it cannot be started.
 pub async fn postgres(url: &str) -> anyhow::Result<()> {
-    let config = PostgresConfig::parse(url, None, PostgresLimits::default())?;
+    let limits = PostgresLimits {
+        store_timeout: Duration::from_secs(3),
+        ..PostgresLimits::default()
+    };
+    let config = PostgresConfig::parse(url, None, limits)?;
     portcullis(StoreChoice::Postgres(config)).await
 }
 

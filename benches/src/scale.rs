@@ -15,12 +15,12 @@ use portcullis::store::Store as _;
 use portcullis::store::postgres::{PostgresConfig, PostgresLimits, PostgresStore, migrate};
 use tonic::transport::Channel;
 
-use crate::measure::count;
+use crate::measure::{count, median};
 use crate::table::{Goal, Row, Unit};
 use crate::wire::load::{Load, Shape};
 use crate::wire::peer::Peer;
 use crate::wire::request::{self, Requests};
-use crate::world::{self, Size};
+use crate::world::{self, OF_A_PARTNER, Size};
 
 #[path = "../../tests/support/cluster.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -38,6 +38,10 @@ const CHANGES: usize = 300;
 const REPLICAS: usize = 3;
 /// How long to wait between two looks.
 const PAUSE: Duration = Duration::from_millis(1);
+/// Replicas that are started one after the other over the same database.
+const STARTS: usize = 3;
+/// With fewer accounts it is over before all connections are made.
+const ENOUGH: usize = 10_000;
 /// Longer than any of this takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -48,10 +52,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub fn rows(accounts: usize, on: &mut dyn FnMut(Row)) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let cluster = Cluster::start();
-    let partners = (accounts / 100).max(1);
-    let database = cluster.database("scale");
-    runtime.block_on(migrate(&config(&database)?))?;
-    fill(&database, accounts, partners);
+    let partners = partners(accounts);
+    let database = runtime.block_on(filled(&cluster, "scale", accounts))?;
 
     let program = std::env::current_exe()?;
     let (replica, ready) = start(&program, &database)?;
@@ -94,6 +96,49 @@ pub fn rows(accounts: usize, on: &mut dyn FnMut(Row)) -> anyhow::Result<()> {
     )
     .of("into an empty database, the file read already"));
     Ok(())
+}
+
+/// How soon a replica answers over a number of accounts, with nothing cached, and how many misses it
+/// answers in a second; for each number, the medians of some replicas that are started one after the
+/// other.
+///
+/// # Errors
+/// Where there is no Postgres, a server does not start, or a call fails.
+pub fn cold_starts<const N: usize>(
+    accounts: [usize; N],
+) -> anyhow::Result<[(Duration, Option<f64>); N]> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let cluster = Cluster::start();
+    let program = std::env::current_exe()?;
+    let mut figures = [(Duration::ZERO, None); N];
+    for (accounts, figures) in accounts.into_iter().zip(&mut figures) {
+        let name = format!("scale_{accounts}");
+        let database = runtime.block_on(filled(&cluster, &name, accounts))?;
+        let (mut ready, mut misses) = (Vec::new(), Vec::new());
+        for _ in 0..STARTS {
+            let (replica, after) = start(&program, &database)?;
+            ready.push(after.as_secs_f64());
+            if accounts >= ENOUGH {
+                misses.push(cold(&replica, accounts)?);
+            }
+        }
+        let misses = (!misses.is_empty()).then(|| median(misses));
+        *figures = (Duration::from_secs_f64(median(ready)), misses);
+    }
+    Ok(figures)
+}
+
+/// Of how many partners so many accounts are.
+fn partners(accounts: usize) -> usize {
+    (accounts / OF_A_PARTNER).max(1)
+}
+
+/// A database with so many accounts.
+async fn filled(cluster: &Cluster, name: &str, accounts: usize) -> anyhow::Result<Database> {
+    let database = cluster.database(name);
+    migrate(&config(&database)?).await?;
+    fill(&database, accounts, partners(accounts));
+    Ok(database)
 }
 
 fn config(database: &Database) -> anyhow::Result<PostgresConfig> {

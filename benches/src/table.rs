@@ -98,7 +98,7 @@ impl Unit {
 }
 
 /// A whole number with its thousands apart.
-fn grouped(figure: f64) -> String {
+pub(crate) fn grouped(figure: f64) -> String {
     let digits = format!("{figure:.0}");
     let places = digits.chars().rev().enumerate();
     let apart = places.flat_map(|(place, digit)| {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use portcullis::directory::{Directory, DirectoryConfig};
 use portcullis::domain::{
     Account, AccountId, AccountKind, BillingMarket, CurrencyCode, FeatureKey, FeatureMatrix,
-    Location, LocationId, LocationStatus, MarketCode, Money, Offer, Price, Product, Setting,
-    SupportProvider,
+    Location, LocationId, LocationStatus, MarketCode, Markets, Money, Offer, Price, Product,
+    Setting, SupportProvider,
 };
 use portcullis::store::memory::MemoryStore;
 use portcullis::store::{Import, Line, PolicyImport, Store};
@@ -28,6 +28,12 @@ pub struct Size {
 
 /// Billing markets, of which each partner enables two thirds.
 const MARKETS: usize = 24;
+
+/// Accounts of a partner, where it is not said otherwise.
+pub const OF_A_PARTNER: usize = 100;
+
+/// Offers at each location of a catalogue that is measured.
+pub const OFFERS: usize = 8;
 
 /// The id of a managed account.
 #[must_use]
@@ -130,6 +136,13 @@ fn code(number: usize) -> MarketCode {
 fn billing_market(number: usize) -> BillingMarket {
     let name = format!("Market {number}");
     BillingMarket::new(code(number), name, currency(), Vec::new()).unwrap()
+}
+
+/// The billing markets.
+#[must_use]
+pub fn markets() -> Markets {
+    let market = |number| (code(number), billing_market(number));
+    Markets::new((0..MARKETS).map(market).collect()).unwrap()
 }
 
 fn currency() -> CurrencyCode {

@@ -23,13 +23,18 @@ pub(super) struct Counts(Counters);
 
 /// Those of one call.
 #[derive(Debug, Default)]
-pub(super) struct Counted([u64; KINDS]);
+pub(super) struct Counted {
+    kinds: [u64; KINDS],
+    /// A bit for each kind that there is. Nearly every call has one.
+    some: u16,
+}
 
 impl Counted {
     pub(super) fn add(&mut self, decision: Decision) {
-        let Self(kinds) = self;
-        if let Some(kind) = kinds.get_mut(kind(decision)) {
-            *kind += 1;
+        let kind = kind(decision);
+        if let Some(count) = self.kinds.get_mut(kind) {
+            *count += 1;
+            self.some |= 1 << kind;
         }
     }
 }
@@ -42,9 +47,13 @@ impl Default for Counts {
 
 impl Counts {
     /// Takes in what a call has told its caller.
-    pub(super) fn take(&self, Counted(kinds): &Counted, stale: bool) {
-        for (kind, count) in kinds.iter().enumerate().filter(|(_, count)| **count > 0) {
-            self.0.add(kind, *count);
+    pub(super) fn take(&self, Counted { kinds, some }: &Counted, stale: bool) {
+        let mut left = *some;
+        while left != 0 {
+            let kind = left.trailing_zeros() as usize;
+            self.0
+                .add(kind, kinds.get(kind).copied().unwrap_or_default());
+            left &= left - 1;
         }
         if stale {
             self.0.add_one(STALE);
@@ -95,5 +104,22 @@ mod tests {
         assert_eq!(counts.decided().collect::<Vec<_>>(), want);
         assert_eq!(want.len(), KINDS);
         assert_eq!(counts.stale(), 1);
+    }
+
+    #[test]
+    fn a_call_may_have_several_kinds() {
+        let counts = Counts::default();
+        let mut counted = Counted::default();
+        for (reason, times) in [(Reason::PartnerSetting, 2), (Reason::RequiredFeature, 3)] {
+            let effect = Effect::Deny;
+            (0..times).for_each(|_| counted.add(Decision { effect, reason }));
+        }
+        counts.take(&counted, false);
+        let some: Vec<_> = counts.decided().filter(|(_, count)| *count > 0).collect();
+        let want = [
+            (["deny", "PARTNER_SETTING"], 2),
+            (["deny", "REQUIRED_FEATURE"], 3),
+        ];
+        assert_eq!(some, want);
     }
 }

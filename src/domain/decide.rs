@@ -125,8 +125,8 @@ pub fn decide(matrix: &FeatureMatrix, feature: FeatureIndex, subject: Subject<'_
         let row = matrix.row(required);
         !row.is_some_and(|row| decide_alone(row, required, subject).is_allowed())
     };
-    let gated = decision.is_allowed() && row.required.iter().any(is_denied);
-    if gated {
+    let requires = !row.required.is_empty();
+    if requires && decision.is_allowed() && row.required.iter().any(is_denied) {
         Decision {
             effect: Effect::Deny,
             reason: Reason::RequiredFeature,

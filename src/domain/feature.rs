@@ -98,6 +98,12 @@ impl FeatureSet {
         }
     }
 
+    /// Whether no feature is in the set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::EMPTY
+    }
+
     /// Whether `feature` is in the set.
     #[must_use]
     pub fn contains(&self, feature: FeatureIndex) -> bool {

@@ -42,9 +42,21 @@ pub fn quote(value: &str) -> String {
 const MAX_LENGTH: usize = 64;
 const ACCEPTED: &str = "1 to 64 characters of A-Z a-z 0-9 . _ : - are accepted";
 
+/// The bytes that keys may have, looked up instead of compared: every call has keys.
+#[expect(clippy::indexing_slicing, reason = "in a constant")]
+const IN_KEYS: [bool; 256] = {
+    let mut accepted = [false; 256];
+    let mut byte = 0_u8;
+    while byte.is_ascii() {
+        accepted[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
+        byte += 1;
+    }
+    accepted
+};
+
 fn is_key(value: &[u8]) -> bool {
-    let accepted =
-        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-');
+    let accepted = |byte: &u8| IN_KEYS.get(usize::from(*byte)) == Some(&true);
     (1..=MAX_LENGTH).contains(&value.len()) && value.iter().all(accepted)
 }
 
@@ -155,6 +167,15 @@ mod tests {
         }
         for bad in ["", " a", "a b", "a/b", "é", "a\0", &"x".repeat(65)] {
             assert!(AccountId::try_from(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn these_characters_and_no_others_are_accepted() {
+        let accepted = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-";
+        for byte in 0..=u8::MAX {
+            let is_accepted = accepted.as_bytes().contains(&byte);
+            assert_eq!(AccountId::is_text_of(&[byte]), is_accepted, "{byte:#x}");
         }
     }
 

@@ -118,6 +118,9 @@ impl std::error::Error for MatrixError {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureMatrix {
     rows: Vec<FeatureRow>,
+    /// Where each key stands, by its length and then in order: every check looks one up, and hardly
+    /// any two are as long.
+    places: Vec<Vec<(FeatureKey, FeatureIndex)>>,
     well_known: WellKnown,
 }
 
@@ -128,7 +131,8 @@ impl FeatureMatrix {
     /// Takes rows that are sorted by key, unique, and not more than [`MAX_FEATURES`]; closes
     /// `requires`. Tells which rows lie on a cycle, or which well-known feature is missing.
     pub(super) fn new(mut rows: Vec<FeatureRow>) -> Result<Self, Flaw> {
-        let find = |key: &str| find(&rows, key);
+        let places = places(&rows);
+        let find = |key: &str| find(&places, key);
         let known = |key: &'static str| find(key).ok_or(Flaw::Missing(key));
         let well_known = WellKnown {
             ordering: known("services.order")?,
@@ -157,13 +161,17 @@ impl FeatureMatrix {
         if let Some((_, row)) = on_a_cycle {
             return Err(Flaw::Cycle(row.key.clone()));
         }
-        Ok(Self { rows, well_known })
+        Ok(Self {
+            rows,
+            places,
+            well_known,
+        })
     }
 
     /// Where `key` stands, if the matrix has it.
     #[must_use]
     pub fn find(&self, key: &str) -> Option<FeatureIndex> {
-        find(&self.rows, key)
+        find(&self.places, key)
     }
 
     /// The row of a feature of this matrix.
@@ -197,11 +205,21 @@ pub(super) enum Flaw {
     Cycle(FeatureKey),
 }
 
-fn find(rows: &[FeatureRow], key: &str) -> Option<FeatureIndex> {
-    let place = rows
-        .binary_search_by(|row| row.key.as_str().cmp(key))
-        .ok()?;
-    u8::try_from(place).ok().map(FeatureIndex)
+fn places(rows: &[FeatureRow]) -> Vec<Vec<(FeatureKey, FeatureIndex)>> {
+    let longest = rows.iter().map(|row| row.key.as_str().len()).max();
+    let mut places = vec![Vec::new(); longest.map_or(0, |longest| longest + 1)];
+    for (index, row) in (0..=u8::MAX).map(FeatureIndex).zip(rows) {
+        if let Some(alike) = places.get_mut(row.key.as_str().len()) {
+            alike.push((row.key.clone(), index));
+        }
+    }
+    places
+}
+
+fn find(places: &[Vec<(FeatureKey, FeatureIndex)>], key: &str) -> Option<FeatureIndex> {
+    let alike = places.get(key.len())?;
+    let place = alike.binary_search_by(|(known, _)| known.as_str().cmp(key));
+    place.ok().and_then(|place| Some(alike.get(place)?.1))
 }
 
 /// Warshall's algorithm: after step k, a closure holds all that is reached through the first k rows.

@@ -8,19 +8,19 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tonic::Status;
 
 use super::admission::Admission;
+use super::incoming::Incoming;
 use crate::grpc::{Shape, check_items};
 
 /// The flag and the length that come before a message.
 pub(super) const PREFIX: usize = 5;
 
 /// What was read of a request's body before it is asked for.
-pub(super) type Begun = hyper::Result<Frame<Bytes>>;
+pub(super) type Begun = Result<Frame<Bytes>, h2::Error>;
 
 /// The body of a request.
 pub(super) enum Asked {
@@ -167,7 +167,7 @@ fn arriving(
     inner: &mut Incoming,
     whole: &Whole,
     cx: &mut Context<'_>,
-) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
     let polled = match begun.take() {
         Some(frame) => Poll::Ready(Some(frame)),
         None => Pin::new(&mut *inner).poll_frame(cx),
@@ -179,7 +179,7 @@ fn arriving(
     polled
 }
 
-fn broken(error: hyper::Error) -> Status {
+fn broken(error: h2::Error) -> Status {
     Status::from_error(error.into())
 }
 

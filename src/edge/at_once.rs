@@ -13,9 +13,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as _, Frame};
-use hyper::body::Incoming;
 use prost::Message;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
@@ -25,6 +24,7 @@ use super::admission::SMALL;
 use super::answer::Sent;
 use super::asked::{Begun, PREFIX};
 use super::deadline::TimeLeft;
+use super::incoming::Incoming;
 use super::methods::Work;
 use super::router::Passed;
 use crate::clock::Moment;
@@ -108,7 +108,7 @@ fn in_time(checked: Checked, began: Moment, left: TimeLeft) -> Checked {
 
 /// The message of a request about which nothing is odd.
 fn plain(headers: &HeaderMap, frame: &Frame<Bytes>) -> Option<v1::CheckFeatureRequest> {
-    if headers.contains_key("grpc-encoding") {
+    if headers.contains_key(&ENCODING) {
         return None;
     }
     let (prefix, message) = frame.data_ref()?.split_at_checked(PREFIX)?;
@@ -123,6 +123,7 @@ fn plain(headers: &HeaderMap, frame: &Frame<Bytes>) -> Option<v1::CheckFeatureRe
     v1::CheckFeatureRequest::decode(message).ok()
 }
 
+static ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 static GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 fn answer(checked: Checked) -> Response<Sent> {

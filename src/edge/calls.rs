@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Response};
 use http_body::Frame;
-use tonic::Code;
+use tonic::{Code, Status};
 use tracing::Span;
 
 use super::link::Link;
@@ -169,7 +169,7 @@ impl Tally {
     }
 
     fn take(&mut self, headers: &HeaderMap) {
-        let status = headers.get("grpc-status");
+        let status = headers.get(Status::GRPC_STATUS);
         self.code = status.map(|status| Code::from_bytes(status.as_bytes()));
     }
 

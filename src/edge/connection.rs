@@ -5,16 +5,12 @@
 //! the service drains, when it is old, when it was idle for long, and when its peer began a call and
 //! did not go on. Who was told to leave and stays is cut.
 
-use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -23,23 +19,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::gate::Peer;
 use super::guard::{self, Guard, Pulse};
-use super::link::{Link, SPAN};
+use super::http2::{self, Http2};
+use super::life::{Life, Step};
+use super::link::Link;
 use super::seats::Seat;
 use super::tls::Identity;
 use super::{Figures, Limits, Router};
-use crate::clock::Moment;
 use crate::proto::v1::authorization_service_server::AuthorizationService;
 use crate::reload::Reloaded;
-
-/// Bounds of resets that the HTTP library counts by itself, once it is told to.
-const MAX_LOCAL_ERROR_RESETS: usize = 512;
-const MAX_PENDING_ACCEPT_RESETS: usize = 20;
-/// How long a peer that was told to leave may take, beside the time of its calls.
-const LEAVE_WITHIN: Duration = Duration::from_secs(30);
-/// How long a peer that was told to leave may stay without a call.
-const LINGER: Duration = Duration::from_secs(2);
-/// How long a peer may leave the connection so full that nothing more can be written.
-const BLOCKED: Duration = Duration::from_secs(20);
 
 /// What all connections have in common.
 #[derive(Debug)]
@@ -152,7 +139,7 @@ async fn begin<A: AuthorizationService>(
         let begun = patience.with(first_frame(&mut stream)).await?;
         let (guarded, pulse) = Guard::new(stream, begun);
         let link = Link::new(Peer::Unknown, seat, calls, leaving);
-        return Box::pin(speak(guarded, pulse, link, service)).await;
+        return Box::pin(speak(guarded, pulse, link, &patience, service)).await;
     };
     let spoken = patience.with(async { Ok(stream.peek(&mut [0]).await?) });
     spoken.await?;
@@ -166,7 +153,7 @@ async fn begin<A: AuthorizationService>(
     let peer = service.router.gate().peer(session.peer_certificates());
     let link = Link::new(peer, seat, calls, leaving);
     let (guarded, pulse) = Guard::new(stream, begun);
-    Box::pin(speak(guarded, pulse, link, service)).await
+    Box::pin(speak(guarded, pulse, link, &patience, service)).await
 }
 
 /// How long a peer is waited for before it is served.
@@ -220,39 +207,24 @@ async fn speak<I, A>(
     guarded: Guard<I>,
     pulse: Arc<Pulse>,
     link: Arc<Link>,
+    patience: &Patience,
     service: Arc<Service<A>>,
 ) -> Result<(), Ended>
 where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin,
     A: AuthorizationService,
 {
-    let limits = &service.limits;
-    let answer = {
-        let (link, service) = (Arc::clone(&link), Arc::clone(&service));
-        service_fn(move |request| {
-            let (link, service) = (Arc::clone(&link), Arc::clone(&service));
-            // Moved five times on its way to where it is polled: boxed, it is small.
-            Box::pin(async move { Ok::<_, Infallible>(service.router.answer(link, request).await) })
-        })
-    };
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        // No client of gRPC looks at it.
-        .auto_date_header(false)
-        .max_concurrent_streams(limits.max_concurrent_streams)
-        .max_local_error_reset_streams(MAX_LOCAL_ERROR_RESETS)
-        .max_pending_accept_reset_streams(MAX_PENDING_ACCEPT_RESETS)
-        .max_header_list_size(limits.max_header_list)
-        .keep_alive_interval(limits.keepalive)
-        .keep_alive_timeout(limits.keepalive_timeout)
-        .serve_connection(TokioIo::new(guarded), answer);
-    let mut connection = pin!(connection);
-    let mut life = Life::new(limits);
+    let mut life = Life::new(&service.limits);
+    let agreed = http2::agree(guarded, &service.limits);
+    let agreed = patience.with(async { agreed.await.map_err(|error| broken(&error, &pulse)) });
+    let mut http2 = Http2::new(agreed.await?, Arc::clone(&link), service);
     let mut timer = pin!(sleep_until(life.next_look()));
     let mut is_leaving = false;
     loop {
         let step = tokio::select! {
-            ended = connection.as_mut() => return ended.map_err(|error| broken(error, &pulse)),
+            ended = poll_fn(|cx| http2.poll(cx)) => {
+                return ended.map_err(|error| broken(&error, &pulse));
+            }
             () = link.leaving().cancelled(), if !is_leaving => Step::Leave,
             // Who was served gives way no more.
             () = link.given_up().cancelled(), if !link.is_kept() => return Err(gave_way()),
@@ -260,11 +232,12 @@ where
         };
         match step {
             Step::Stay => {}
+            Step::Ping => http2.ping(),
             Step::Leave => {
                 is_leaving = true;
                 life.leave();
                 link.leaving().cancel();
-                connection.as_mut().graceful_shutdown();
+                http2.leave();
             }
             // It has no call, and does not even answer: nothing is cut by this.
             Step::Close => return Ok(()),
@@ -274,120 +247,17 @@ where
     }
 }
 
-/// What becomes of a connection now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Stay,
-    Leave,
-    Close,
-    Cut(Cut, &'static str),
-}
-
 /// Why the HTTP library ended a connection.
-fn broken(error: hyper::Error, pulse: &Pulse) -> Ended {
+fn broken(error: &h2::Error, pulse: &Pulse) -> Ended {
     if pulse.flooded() {
         return Ended::Cut(Cut::Flood, "the peer sent more frames than it may");
     }
-    if error.is_timeout() {
-        return Ended::Cut(Cut::Keepalive, "the peer did not answer a ping");
-    }
-    let h2 =
-        std::error::Error::source(&error).and_then(|source| source.downcast_ref::<h2::Error>());
-    match h2.filter(|h2| h2.is_library()).and_then(h2::Error::reason) {
+    match error.reason().filter(|_| error.is_library()) {
         Some(h2::Reason::ENHANCE_YOUR_CALM) => Ended::Cut(
             Cut::Flood,
             "the peer sent more frames than the library takes",
         ),
         Some(_) => Ended::Cut(Cut::Protocol, "the peer broke the rules of HTTP/2"),
-        None => Ended::ByPeer(io::Error::other(error)),
-    }
-}
-
-/// The instants at which a connection is looked at.
-#[derive(Debug)]
-struct Life {
-    /// When it is told to leave for its age; none once it was told to leave.
-    old: Option<Instant>,
-    /// When it is cut for not leaving.
-    gone: Option<Instant>,
-    idle: Instant,
-    max_idle: Duration,
-    span: Instant,
-    leave_within: Duration,
-}
-
-impl Life {
-    fn new(limits: &Limits) -> Self {
-        let now = Instant::now();
-        Self {
-            old: Some(now + jittered(limits.max_connection_age)),
-            gone: None,
-            idle: now + limits.max_connection_idle,
-            max_idle: limits.max_connection_idle,
-            span: now + SPAN,
-            leave_within: limits.request_timeout + LEAVE_WITHIN,
-        }
-    }
-
-    fn next_look(&self) -> Instant {
-        let may_be = [self.old, self.gone];
-        let soonest = self.idle.min(self.span);
-        may_be.into_iter().flatten().fold(soonest, Instant::min)
-    }
-
-    fn leave(&mut self) {
-        let now = Instant::now();
-        self.old = None;
-        self.gone = Some(now + self.leave_within);
-        (self.idle, self.max_idle) = (now + LINGER, LINGER);
-    }
-
-    fn look(&mut self, link: &Link, pulse: &Pulse) -> Step {
-        let now = Instant::now();
-        let is_over = |end: Option<Instant>| end.is_some_and(|end| end <= now);
-        if is_over(self.gone) {
-            return Step::Cut(Cut::Lingered, "the peer was told to leave and has not");
-        }
-        if self.span <= now {
-            self.span = now + SPAN;
-            if link.next_span() || pulse.blocked_for() >= BLOCKED {
-                return Step::Cut(Cut::Untaken, "the peer does not take its answers");
-            }
-        }
-        let mut leave = is_over(self.old);
-        if self.idle <= now {
-            let idle = link.idle_since().map(|since| Moment::now().since(since));
-            let left = self.max_idle.saturating_sub(idle.unwrap_or_default());
-            leave |= left.is_zero();
-            self.idle = now + if left.is_zero() { self.max_idle } else { left };
-        }
-        match (leave, self.gone) {
-            (true, None) => Step::Leave,
-            (true, Some(_)) => Step::Close,
-            (false, _) => Step::Stay,
-        }
-    }
-}
-
-/// Give or take a tenth, so that connections that came together do not leave together.
-fn jittered(age: Duration) -> Duration {
-    let [random, ..] = uuid::Uuid::new_v4().into_bytes();
-    age.mul_f64(0.9 + 0.2 * f64::from(random) / 255.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_differ_by_a_tenth_either_way() {
-        let age = Duration::from_secs(100);
-        let (mut least, mut most) = (age, age);
-        for _ in 0..1_000 {
-            let jittered = jittered(age);
-            (least, most) = (least.min(jittered), most.max(jittered));
-        }
-        assert!(least >= Duration::from_secs(90) && least < Duration::from_secs(92));
-        assert!(most <= Duration::from_secs(110) && most > Duration::from_secs(108));
+        None => Ended::ByPeer(io::Error::other(error.to_string())),
     }
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 
 use crate::grpc::{deadline_exceeded, malformed_timeout};
+
+static TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// How long a call may take, and who says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub(super) fn time_left(headers: &HeaderMap, longest: Duration) -> Result<TimeLe
 
 /// How long the caller gives a call, if it says so.
 pub(super) fn wanted(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
-    let Some(value) = headers.get("grpc-timeout") else {
+    let Some(value) = headers.get(&TIMEOUT) else {
         return Ok(None);
     };
     let wanted = value.to_str().ok().and_then(parse);

@@ -65,14 +65,29 @@ impl Allowance {
 }
 
 /// What is known of a connection from the bytes that passed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pulse {
     flooded: AtomicBool,
+    /// When something was received last.
+    heard: AtomicU64,
     /// Since when nothing could be written; 0 while something can.
     blocked: AtomicU64,
 }
 
 impl Pulse {
+    fn new(now: Moment) -> Self {
+        Self {
+            flooded: AtomicBool::new(false),
+            heard: AtomicU64::new(now.to_nanos()),
+            blocked: AtomicU64::new(0),
+        }
+    }
+
+    /// When something was received last.
+    pub(super) fn heard(&self) -> Option<Moment> {
+        Moment::from_nanos(self.heard.load(Ordering::Relaxed))
+    }
+
     /// Whether the peer has sent or provoked more than it may.
     pub(super) fn flooded(&self) -> bool {
         self.flooded.load(Ordering::Relaxed)
@@ -167,13 +182,14 @@ pub(super) struct Guard<I> {
 impl<I> Guard<I> {
     /// `inner`, guarded, of which `begun` was read.
     pub(super) fn new(inner: I, begun: Bytes) -> (Self, Arc<Pulse>) {
-        let pulse = Arc::new(Pulse::default());
+        let now = Moment::now();
+        let pulse = Arc::new(Pulse::new(now));
         let guard = Self {
             inner,
             begun,
             received: Frames::of_client(),
             sent: Frames::of_server(),
-            allowance: Allowance::new(Moment::now()),
+            allowance: Allowance::new(now),
             pulse: Arc::clone(&pulse),
         };
         (guard, pulse)
@@ -186,6 +202,8 @@ impl<I> Guard<I> {
             pulse,
             ..
         } = self;
+        let now = Moment::now().to_nanos();
+        pulse.heard.store(now, Ordering::Relaxed);
         received.pass(bytes, |frame| {
             let costs = match frame {
                 Frame::Control | Frame::Reset { .. } => true,

@@ -1,8 +1,9 @@
 //! What is no request of gRPC is told so in HTTP, before anything else is done for it.
 
 use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use tonic::body::Body;
+
+use super::incoming::Incoming;
 
 /// The answer to what is no request of gRPC at all.
 pub(super) fn refusal(request: &Request<Incoming>) -> Option<Response<Body>> {

@@ -2,8 +2,8 @@
 //! that it comes on.
 //!
 //! In the order in which a peer meets them: the accept loop (`server`) and its `seats`, the
-//! `connection` on one of the `workers` with its `guard`, and for each request the exact path
-//! (`methods`), the `gate`, the `admission`, the `deadline`, then gRPC.
+//! `connection` on one of the `workers` with its `guard` and its `life`, `http2`, and for each request
+//! the exact path (`methods`), the `gate`, the `admission`, the `deadline`, then gRPC.
 
 mod admission;
 mod answer;
@@ -18,6 +18,9 @@ mod frames;
 mod gate;
 mod guard;
 mod http;
+mod http2;
+mod incoming;
+mod life;
 mod limits;
 mod link;
 mod memory;

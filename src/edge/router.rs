@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures_util::future::poll_immediate;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tonic::Status;
@@ -33,6 +32,7 @@ use super::calls::{Calls, Tally};
 use super::deadline::{TimeLeft, time_left, wanted};
 use super::gate::{Admitted, Gate};
 use super::http::refusal;
+use super::incoming::Incoming;
 use super::link::{Call, Link, Stream};
 use super::methods::{Access, Ending, Method, Service, Work};
 use super::perform::{Largeness, admitted, beside, leave_where_unasked, within_deadline};
@@ -72,11 +72,12 @@ impl<A: AuthorizationService> Router<A> {
         &self.gate
     }
 
-    /// Answers one request of a connection. The request stays where it is until it has to be moved, and
+    /// Answers one request of a connection, for `method`. The request stays where it is until it has to be moved, and
     /// what need not be part of each call's future is boxed: that is moved a few times too.
     pub(super) async fn answer(
         &self,
         link: Arc<Link>,
+        method: Option<Method>,
         mut request: Request<Incoming>,
     ) -> Response<Answer> {
         let began = Moment::now();
@@ -89,7 +90,6 @@ impl<A: AuthorizationService> Router<A> {
             trace::echo(response.headers_mut(), id.as_ref());
             return response;
         }
-        let method = self.method(&request);
         let span = trace::span(method, request.headers(), id.as_ref());
         if let Some(id) = &id {
             request.extensions_mut().insert(id.clone());
@@ -134,7 +134,7 @@ impl<A: AuthorizationService> Router<A> {
     }
 
     /// The method that a request is for, where there is one.
-    fn method(&self, request: &Request<Incoming>) -> Option<Method> {
+    pub(super) fn method<B>(&self, request: &Request<B>) -> Option<Method> {
         let method = match request.uri().query() {
             None => Method::at(request.uri().path()),
             Some(_) => None,

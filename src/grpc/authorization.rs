@@ -13,8 +13,8 @@ use crate::directory::Resolved;
 use crate::domain::{AccountId, Revision};
 use crate::proto::v1;
 use crate::proto::v1::authorization_service_server::AuthorizationService;
-use crate::proto::v1::feature_check_result;
 
+use super::batch::{BatchAnswer, ReadBatch};
 use super::caller::{proved, request_id};
 use super::catalog::{CatalogAnswer, CatalogRequest, WrittenCatalogs};
 use super::status::{Violations, answer_too_large, item, malformed_item, stopping};
@@ -71,7 +71,7 @@ impl AuthorizationService for AuthorizationApi {
             feature,
             consistency,
         } = request.into_inner();
-        let account = parse::check(account_id, &feature, str::to_owned)?;
+        let account = parse::check(&account_id, &feature, str::to_owned)?;
         let asked = call.keep(&account);
         let consistency = parse::consistency(consistency.as_ref());
 
@@ -92,76 +92,57 @@ impl AuthorizationService for AuthorizationApi {
 
     async fn batch_check_features(
         &self,
-        request: Request<v1::BatchCheckFeaturesRequest>,
-    ) -> Result<Response<v1::BatchCheckFeaturesResponse>, Status> {
+        request: Request<ReadBatch>,
+    ) -> Result<Response<BatchAnswer>, Status> {
         let mut call = self.call("BatchCheckFeatures", &request);
-        let v1::BatchCheckFeaturesRequest {
-            checks,
-            consistency,
-        } = request.into_inner();
+        let read = request.into_inner();
         let mut violations = Violations::default();
-        parse::count(&mut violations, "checks", checks.len(), MAX_CHECKS);
+        parse::count(&mut violations, "checks", read.len(), MAX_CHECKS);
         violations.none()?;
-        let (features, accounts): (Vec<String>, Vec<_>) = checks
-            .into_iter()
-            .enumerate()
-            .map(|(index, check)| {
-                let path = |field: &str| format!("checks[{index}].{field}");
-                let account = parse::check(check.account_id, &check.feature, path);
-                (check.feature, account)
-            })
-            .unzip();
         // What is malformed is left out of the batch and keeps its place in the answer.
-        let mut batch = Vec::with_capacity(features.len());
-        let parsed: Vec<Result<(), Status>> = accounts
-            .into_iter()
-            .zip(&features)
-            .map(|(account, feature)| {
-                let account = account?;
-                batch.push(FeatureCheck { account, feature });
-                Ok(())
-            })
-            .collect();
+        let mut batch = Vec::with_capacity(read.len());
+        let mut malformed = Vec::new();
+        for (index, (account, feature)) in read.checks().enumerate() {
+            let path = |field: &str| format!("checks[{index}].{field}");
+            match parse::check(account, feature, path) {
+                Ok(account) => batch.push(FeatureCheck { account, feature }),
+                Err(status) => malformed.push((index, status)),
+            }
+        }
         let asked = call.keep(&batch);
 
         let resolved = self
             .authorizer
-            .check_features(batch, parse::consistency(consistency.as_ref()))
+            .check_features(batch, parse::consistency(read.consistency.as_ref()))
             .await?;
 
+        let Resolved {
+            value: decisions,
+            revision,
+            stale,
+        } = resolved;
         let mut asked = asked.iter().flatten();
-        for decided in &resolved.value {
-            let check = asked.next();
-            if let Ok(decision) = decided {
-                let feature = check.map_or("", |check| check.feature);
-                call.decided(check.map(|check| &check.account), feature, *decision);
+        let mut decisions = decisions.into_iter();
+        let mut malformed = malformed.into_iter().peekable();
+        let mut answer = BatchAnswer::new(read.len(), revision, stale);
+        for (index, (_, feature)) in read.checks().enumerate() {
+            if let Some((_, status)) = malformed.next_if(|(place, _)| *place == index) {
+                answer.failed(item(&status));
+                continue;
+            }
+            let kept = asked.next();
+            match decisions.next() {
+                Some(Ok(decision)) => {
+                    call.decided(kept.map(|check| &check.account), feature, decision);
+                    answer.decided(feature, decision);
+                }
+                Some(Err(refusal)) => answer.failed(item(&refusal.into())),
+                None => answer.failed(item(&Status::internal("a decision was lost"))),
             }
         }
-        let mut decisions = resolved.value.into_iter();
-        let result = |(feature, parsed): (String, Result<(), Status>)| {
-            let decided = parsed.and_then(|()| match decisions.next() {
-                Some(decision) => Ok(encode::decision(feature, decision?)),
-                None => Err(Status::internal("a decision was lost")),
-            });
-            let result = match decided {
-                Ok(decision) => feature_check_result::Result::Decision(decision),
-                Err(status) => feature_check_result::Result::Error(item(&status)),
-            };
-            v1::FeatureCheckResult {
-                result: Some(result),
-            }
-        };
-        let results = features.into_iter().zip(parsed).map(result).collect();
-        let answer = answer(
-            v1::BatchCheckFeaturesResponse {
-                results,
-                revision: resolved.revision.0,
-                stale: resolved.stale,
-            },
-            MAX_MESSAGE,
-        )?;
-        call.answered(resolved.revision, resolved.stale);
-        Ok(answer)
+        fits(answer.encoded_len(), MAX_MESSAGE)?;
+        call.answered(revision, stale);
+        Ok(Response::new(answer))
     }
 
     async fn list_features(

@@ -1,6 +1,7 @@
 //! gRPC: parse a request, make one call, encode the answer. Nothing is decided here.
 
 pub(crate) mod authorization;
+mod batch;
 mod caller;
 mod catalog;
 mod codec;
@@ -13,6 +14,7 @@ mod shape;
 mod status;
 
 pub use authorization::AuthorizationApi;
+pub use batch::{BatchAnswer, ReadBatch};
 pub use catalog::{CatalogAnswer, CatalogRequest};
 pub use codec::Codec;
 pub use policy::PolicyApi;

@@ -29,7 +29,7 @@ pub(super) fn account_id(account_id: String) -> Result<AccountId, Status> {
 
 /// One pair of account and feature. A field that is wrong is named at its `path`.
 pub(super) fn check(
-    account_id: String,
+    account_id: &str,
     feature: &str,
     path: impl Fn(&str) -> String,
 ) -> Result<AccountId, Status> {

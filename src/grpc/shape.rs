@@ -10,7 +10,7 @@ use super::status::too_many;
 
 /// The most fields that a message may have, its items among them: every list of the API has its own
 /// bound below this.
-const MAX_FIELDS: usize = 100_000;
+pub(super) const MAX_FIELDS: usize = 100_000;
 
 /// A list within a message, or a message on the way to one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

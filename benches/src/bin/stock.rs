@@ -46,7 +46,14 @@ mod portcullis {
 }
 use portcullis::v1;
 
-portcullis_bench::do_nothing!(v1, v1::FilterCatalogRequest, v1::FilterCatalogResponse);
+portcullis_bench::do_nothing!(
+    v1,
+    [
+        v1::BatchCheckFeaturesRequest,
+        v1::BatchCheckFeaturesResponse
+    ],
+    [v1::FilterCatalogRequest, v1::FilterCatalogResponse]
+);
 
 #[tokio::main]
 async fn main() {

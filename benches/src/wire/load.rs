@@ -189,8 +189,7 @@ async fn call(
     let (response, mut sending) = requests.send_request(request, false)?;
     sending.send_data(message, true)?;
     let response = response.await?;
-    let head = response.headers().get("grpc-status").cloned();
-    let mut body = response.into_body();
+    let (head, mut body) = response.into_parts();
     while let Some(data) = body.data().await {
         let length = data?.len();
         body.flow_control().release_capacity(length)?;
@@ -199,11 +198,12 @@ async fn call(
     let status = trailers
         .as_ref()
         .and_then(|trailers| trailers.get("grpc-status"))
-        .or(head.as_ref())
+        .or(head.headers.get("grpc-status"))
         .context("an answer had no status")?;
     ensure!(
         status == "0",
-        "an answer had status {status:?}: {trailers:?}"
+        "an answer had status {status:?}: {:?}, {trailers:?}",
+        head.headers
     );
     Ok(requests)
 }

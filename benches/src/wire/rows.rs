@@ -12,12 +12,10 @@ use super::request::Requests;
 use crate::measure::median;
 use crate::table::{Goal, Row, Unit};
 
-/// Accounts that are cached while calls are counted.
-const ACCOUNTS: usize = 100_000;
-/// The same where callgrind counts, which takes fifty times as long.
-const FEW_ACCOUNTS: usize = 10_000;
-/// Partners of those accounts.
-const PARTNERS: usize = 1_000;
+/// Accounts that are cached while calls are counted, and their partners: of an ordinary portal.
+const ORDINARY: (usize, usize) = (10_000, 100);
+/// The same of the largest.
+const LARGEST: (usize, usize) = (1_000_000, 10_000);
 /// How often each server is measured, in turns.
 const ROUNDS: usize = 5;
 /// For how long each time.
@@ -67,44 +65,57 @@ impl Programs {
 pub fn rows(on: &mut dyn FnMut(Row)) -> anyhow::Result<()> {
     let programs = Programs::find()?;
     let stock = Peer::start(&programs.stock, &[])?;
+    let alone = Peer::start(&programs.own, &["serve", "alone"])?;
     let empty = Peer::start(&programs.own, &["serve", "empty"])?;
-    let accounts = (ACCOUNTS.to_string(), PARTNERS.to_string());
-    let portcullis = Peer::start(
-        &programs.own,
-        &["serve", "portcullis", &accounts.0, &accounts.1],
-    )?;
-    Load::run(
-        portcullis.address,
-        SINGLE,
-        Requests::every(ACCOUNTS),
-        ACCOUNTS.div_ceil(1_000),
-    )?;
-    let checks = Requests::checks(ACCOUNTS);
+    let ordinary = filled(&programs.own, ORDINARY)?;
+    let largest = filled(&programs.own, LARGEST)?;
+    let (few, many) = (Requests::checks(ORDINARY.0), Requests::checks(LARGEST.0));
     for (shape, name, most) in [
         (BUSY, "8 connections × 16 streams", 0.45),
         (SINGLE, "64 connections × 1 stream", 0.90),
     ] {
-        let [stock, empty, own] = in_turns([&stock, &empty, &portcullis], shape, &checks)?;
-        on(Row::new(
-            format!("`CheckFeature`, cached, CPU per call, against stock, {name}"),
-            Goal::AtMost(most),
-            own / stock,
-            Unit::Ratio,
-        )
-        .of(format!(
-            "{own:.2} µs of {stock:.2} µs; own set-up, empty handler: {empty:.2} µs"
+        let [stock, alone, empty, ordinary, largest] = in_turns(
+            [
+                (&stock, &few),
+                (&alone, &few),
+                (&empty, &few),
+                (&ordinary, &few),
+                (&largest, &many),
+            ],
+            shape,
+        )?;
+        let what = format!("`CheckFeature`, cached, CPU per call, against stock, {name}");
+        let ratio = |goal, own: f64| Row::new(&what, goal, own / stock, Unit::Ratio);
+        on(ratio(Goal::AtMost(most), ordinary).of(format!(
+            "{ordinary:.2} µs of {stock:.2} µs, {} accounts; own set-up, empty handler: {empty:.2} \
+             µs; h2 alone: {alone:.2} µs",
+            ORDINARY.0
+        )));
+        on(ratio(Goal::None, largest).of(format!(
+            "{largest:.2} µs of {stock:.2} µs, {} accounts",
+            LARGEST.0
         )));
     }
-    drop((stock, empty, portcullis));
+    drop((stock, alone, empty, ordinary, largest));
     if callgrind::is_there() {
         instructions(&programs, on)?;
     }
     Ok(())
 }
 
+/// A server with so many accounts of so many partners, all of them cached.
+fn filled(program: &Path, (accounts, partners): (usize, usize)) -> anyhow::Result<Peer> {
+    let size = (accounts.to_string(), partners.to_string());
+    let peer = Peer::start(program, &["serve", "portcullis", &size.0, &size.1])?;
+    let every = Requests::every(accounts);
+    let calls = every.messages.len();
+    Load::run(peer.address, SINGLE, every, calls)?;
+    Ok(peer)
+}
+
 fn instructions(programs: &Programs, on: &mut dyn FnMut(Row)) -> anyhow::Result<()> {
-    let checks = Requests::checks(FEW_ACCOUNTS);
-    let every = Requests::every(FEW_ACCOUNTS);
+    let checks = Requests::checks(ORDINARY.0);
+    let every = Requests::every(ORDINARY.0);
     let count = |program: &Path, arguments: &[&str], shape| {
         let before = match arguments {
             ["serve", "portcullis", ..] => &every,
@@ -113,7 +124,7 @@ fn instructions(programs: &Programs, on: &mut dyn FnMut(Row)) -> anyhow::Result<
         let requests = [before, &checks];
         callgrind::per_call(program, arguments, shape, requests, callgrind::CALLS)
     };
-    let (accounts, partners) = (FEW_ACCOUNTS.to_string(), PARTNERS.to_string());
+    let (accounts, partners) = (ORDINARY.0.to_string(), ORDINARY.1.to_string());
     let own = ["serve", "portcullis", &accounts, &partners];
     for (shape, name) in [(ALONE, "1 × 1"), (BUSY, "8 × 16")] {
         let stock = count(&programs.stock, &[], shape)?;
@@ -134,14 +145,13 @@ fn instructions(programs: &Programs, on: &mut dyn FnMut(Row)) -> anyhow::Result<
 
 /// Microseconds of processor time that a call takes on each of some servers.
 fn in_turns<const N: usize>(
-    peers: [&Peer; N],
+    peers: [(&Peer, &Requests); N],
     shape: Shape,
-    requests: &Requests,
 ) -> anyhow::Result<[f64; N]> {
     let mut took = [const { Vec::new() }; N];
     for _ in 0..ROUNDS {
-        for (peer, took) in peers.iter().zip(&mut took) {
-            let load = Load::start(peer.address, shape, requests.clone());
+        for ((peer, requests), took) in peers.into_iter().zip(&mut took) {
+            let load = Load::start(peer.address, shape, Requests::clone(requests));
             std::thread::sleep(WARM_UP);
             let (answered, computed) = (load.answered(), peer.computed()?);
             std::thread::sleep(SPAN);

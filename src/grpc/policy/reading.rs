@@ -91,7 +91,7 @@ impl PolicyApi {
             feature,
         }: v1::ExplainFeatureRequest,
     ) -> Answer<v1::ExplainFeatureResponse> {
-        let account = check(account_id, &feature, str::to_owned)?;
+        let account = check(&account_id, &feature, str::to_owned)?;
 
         let explanation = self.administrator.explain(&account, &feature).await;
 
